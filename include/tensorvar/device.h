@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ * Devices: where bytes lie and ops run. */
+#ifndef TENSORVAR_DEVICE_H
+#define TENSORVAR_DEVICE_H
+
+#include <tensorvar/status.h>
+TV_BEGIN_C
+
+/** A device, by number. TV_CPU is always there; tv_device_find knows the others by name. */
+typedef int32_t tv_device;
+enum { TV_DEVICE_NONE = -1, TV_CPU = 0 };
+
+/** What a device has handed out. */
+typedef struct tv_memory_stats {
+  int64_t bytes;      /* in live storages */
+  int64_t blocks;     /* live storages with bytes of their own */
+  int64_t peak_bytes; /* the most that `bytes` has been */
+  int64_t reserved;   /* blocks handed out since the start */
+} tv_memory_stats;
+
+/** Number of devices; their numbers are 0 to count - 1. */
+TV_API int tv_device_count(void);
+
+/** Name of a device, "cpu" or "cuda:0"; NULL with TV_EDEVICE if there is none of this number. */
+TV_API const char *tv_device_name(tv_device device);
+
+/** The device of a name. TV_EDEVICE, naming those there are, if there is none; *device is then kept. */
+TV_API tv_status tv_device_find(const char *name, tv_device *device);
+
+/** Make a device the thread's current one, on which creation, random numbers and loads put their
+ *  results; TV_CPU at first. TV_EDEVICE if there is none of this number. */
+TV_API tv_status tv_device_set(tv_device device);
+
+/** The thread's current device. */
+TV_API tv_device tv_device_current(void);
+
+/** What a device has handed out until now. TV_EDEVICE if there is none of this number. */
+TV_API tv_status tv_device_memory(tv_device device, tv_memory_stats *stats);
+
+/** Wait until everything queued on a device has run, and report what failed there. */
+TV_API tv_status tv_device_synchronize(tv_device device);
+
+/** Live tensors, storages, Variables, tapes and optimizers in this process. */
+TV_API int64_t tv_live_handles(void);
+
+/**
+ * How many threads a CPU operation may use, the calling one included.
+ *
+ * Results have the same bits for every number. At first TV_NUM_THREADS, else the processors that
+ * this process may run on. 0 asks for that again.
+ *
+ * Errors    - TV_EVALUE   n is negative or above 1024
+ */
+TV_API tv_status tv_threads_set(int n);
+
+/** How many threads a CPU operation may use. */
+TV_API int tv_threads(void);
+
+/** The BLAS that CPU matrix products run on: the path it was opened by, or "built-in". */
+TV_API const char *tv_blas_name(void);
+
+TV_END_C
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * Parts of a tensor by position: slices (views), rows by index, one-hot rows. */
+#ifndef TENSORVAR_INDEX_H
+#define TENSORVAR_INDEX_H
+
+#include <tensorvar/tensor.h>
+TV_BEGIN_C
+
+/** One term of an index. Begin with one of the macros below. */
+typedef struct tv_index {
+  enum { TV_INDEX_AT, TV_INDEX_RANGE, TV_INDEX_NEW_AXIS, TV_INDEX_ELLIPSIS } kind;
+  int64_t start; /* the position of TV_INDEX_AT */
+  int64_t stop;
+  int64_t step;
+  bool has_start, has_stop; /* a bound left out is the end that step comes from or goes to */
+} tv_index;
+/** x[i]: the axis is dropped. */
+#define TV_AT(i) \
+  { TV_INDEX_AT, (i), 0, 1, true, false }
+/** x[a:b:s], x[:], None and "..." of NumPy. */
+#define TV_RANGE(a, b, s) \
+  { TV_INDEX_RANGE, (a), (b), (s), true, true }
+#define TV_WHOLE_AXIS \
+  { TV_INDEX_RANGE, 0, 0, 1, false, false }
+#define TV_NEW_AXIS \
+  { TV_INDEX_NEW_AXIS, 0, 0, 1, false, false }
+#define TV_ELLIPSIS \
+  { TV_INDEX_ELLIPSIS, 0, 0, 1, false, false }
+
+/**
+ * Part of x, in NumPy's notation without the brackets. A view.
+ *
+ *     tv_slice(x, "1:5, ..., ::-1")
+ *
+ * Integers drop their axis, `None` adds one, one `...` stands for the axes not named; bounds are
+ * clipped, negative ones count from the end. Blanks may stand between tokens.
+ *
+ * Gradient  g in place, zeros elsewhere.
+ * Errors    - TV_EVALUE   text that is no index; step 0; two `...`
+ *           - TV_EINDEX   an integer out of range, or more terms than axes
+ * Source    NumPy basic indexing.
+ */
+TV_API tv_tensor *tv_slice(tv_tensor *x, const char *text);
+
+/** tv_slice with computed bounds. */
+TV_API tv_tensor *tv_slice_with(tv_tensor *x, int n, const tv_index *index);
+
+/**
+ * The entries of x along `axis` at `indices`, which takes the place of that axis.
+ *
+ * Shapes    x [a..., n, b...] with indices [k...] gives [a..., k..., b...]
+ * Dtypes    indices: any integer; -n <= i < n
+ * Gradient  g added into zeros, in the order of the indices
+ * Errors    - TV_EINDEX   an index out of range, naming its position and value; or the axis
+ *           - TV_EDTYPE   indices are not integers
+ * Source    array API 2024.12 `take`.
+ */
+TV_API tv_tensor *tv_take(tv_tensor *x, tv_tensor *indices, int64_t axis);
+
+/** Rows of `classes` elements, 1 at the index and 0 elsewhere, along a new last axis.
+ *  TV_EINDEX unless 0 <= i < classes, TV_EDTYPE unless integers, TV_EVALUE for classes < 0. */
+TV_API tv_tensor *tv_one_hot(tv_tensor *indices, int64_t classes, tv_dtype dtype);
+
+TV_END_C
+#endif

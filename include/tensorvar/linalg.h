@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Linear algebra. */
+#ifndef TENSORVAR_LINALG_H
+#define TENSORVAR_LINALG_H
+
+#include <tensorvar/tensor.h>
+TV_BEGIN_C
+
+/**
+ * Matrix product over the last two axes.
+ *
+ *     tv_tensor *y = tv_tanh(tv_add(tv_matmul(x, w), b));
+ *
+ * Shapes    a [..., m, k] with b [..., k, n] gives [..., m, n]; leading axes broadcast. A 1-d a
+ *           counts as [1, k], a 1-d b as [k, 1], and the axis so added is dropped from the result.
+ *           k = 0 gives zeros.
+ * Dtypes    Any, promoted as tv_result_type tells; bool is or-and, integers wrap. f16 and bf16
+ *           accumulate in f32.
+ * Device    The one that a and b are both on; nothing is moved for you.
+ * Gradient  da = g b^H, db = a^H g, summed over axes that were broadcast. Keeps a and b.
+ * Errors    - TV_ESHAPE   inner sizes differ, leading axes do not broadcast, or one is 0-d
+ *           - TV_EDEVICE  a and b are on different devices
+ * Source    array API 2024.12 `matmul`, NumPy `@`.
+ */
+TV_API tv_tensor *tv_matmul(tv_tensor *a, tv_tensor *b);
+
+TV_END_C
+#endif
