@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Host memory of the library itself: every allocation comes through here, so that tests can make the
+ * N-th one fail. Functions give NULL when there is none; they do not set the thread's error. */
+#ifndef TVI_MEMORY_H
+#define TVI_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* bytes >= 0; 0 gives a pointer that may be freed. */
+void *tvi_malloc(int64_t bytes);
+void *tvi_calloc(int64_t count, int64_t bytes);
+void *tvi_realloc(void *block, int64_t bytes);
+void *tvi_aligned_alloc(int64_t alignment, int64_t bytes);
+void tvi_free(void *block);
+
+/* Small objects that come and go at every op, from lists of the thread's own. `bytes` is the same at
+ * both ends; above TVI_SMALL_MAX it is tvi_malloc. Given back on any thread. */
+enum { TVI_SMALL_MAX = 256 };
+void *tvi_small_alloc(int64_t bytes);
+void tvi_small_free(void *block, int64_t bytes);
+
+/* Make the n-th allocation from now fail (1: the next), and all after it if `for_ever`; 0: none. */
+void tvi_memory_fail(int64_t n, bool for_ever);
+/* Allocations since tvi_memory_fail was last called. */
+int64_t tvi_memory_calls(void);
+
+#endif

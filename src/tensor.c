@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT
+ * Heads of tensors: making them, asking them, giving them back. Bytes are reached through the backend
+ * alone, but for those that are in host memory by contract: weak scalars and what tv_tensor_data shows. */
+#include "tensor.h"
+
+#include <string.h>
+
+#include "device.h"
+#include "memory.h"
+#include "size.h"
+#include "status.h"
+#include "thread.h"
+
+/* Make --------------------------------------------------------------------------------------- */
+
+static int64_t head_bytes(int rank) {
+  return (int64_t)sizeof(tv_tensor) + 2 * rank * (int64_t)sizeof(int64_t);
+}
+
+static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
+  tv_tensor *const x = tvi_small_alloc(head_bytes(rank));
+  if (!x) return tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %lld bytes", (long long)head_bytes(rank));
+  atomic_init(&x->count, 1);
+  atomic_init(&x->compact, NULL);
+  x->id = tvi_next_id();
+  x->storage = NULL;
+  x->data = NULL;
+  x->dtype = dtype;
+  x->rank = rank;
+  x->weak.kind = TVI_STRONG;
+  x->steps = x->shape + rank;
+  x->size = 1;
+  for (int k = 0; k < rank; k++) x->size *= x->shape[k] = shape[k];
+  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  return x;
+}
+
+void tvi_steps_of(int rank, const int64_t *shape, int64_t item, int64_t *steps) {
+  for (int k = rank - 1; k >= 0; k--) {
+    steps[k] = item;
+    if (shape[k] > 1) item *= shape[k];
+  }
+}
+
+static bool lies_in_c_order(const tv_tensor *x) {
+  int64_t next = tv_dtype_size(x->dtype);
+  if (x->size <= 1) return true;
+  for (int k = x->rank - 1; k >= 0; k--) {
+    if (x->shape[k] == 1) continue;
+    if (x->steps[k] != next) return false;
+    next *= x->shape[k];
+  }
+  return true;
+}
+
+tv_tensor *tvi_tensor_view(tvi_storage *storage, void *data, tv_dtype dtype, int rank,
+                           const int64_t *shape, const int64_t *steps) {
+  tv_tensor *const x = head_new(dtype, rank, shape);
+  if (!x) return NULL;
+  tvi_storage_retain(storage);
+  x->storage = storage;
+  x->data = x->size ? data : NULL;
+  if (steps && rank) {
+    memcpy(x->steps, steps, (size_t)rank * sizeof *steps);
+    x->is_contiguous = lies_in_c_order(x);
+  } else {
+    tvi_steps_of(rank, shape, tv_dtype_size(dtype), x->steps);
+    x->is_contiguous = true;
+  }
+  return x;
+}
+
+bool tvi_shape_check(const char *who, tv_dtype dtype, int rank, const int64_t *shape,
+                     int64_t *elements, int64_t *bytes) {
+  tvi_text text;
+  if (!tvi_is_dtype(dtype)) return tvi_fail(TV_EDTYPE, "%s: %d is no dtype", who, (int)dtype);
+  if (rank < 0 || rank > TV_MAX_RANK)
+    return tvi_fail(TV_ESHAPE, "%s: %d axes: 0 to %d are possible", who, rank, TV_MAX_RANK);
+  if (rank && !shape) return tvi_null(who, "shape");
+  for (int k = 0; k < rank; k++)
+    if (shape[k] < 0)
+      return tvi_fail(TV_ESHAPE, "%s: negative size in shape %s", who, tvi_shape_text(&text, rank, shape));
+  if (!tvi_product(rank, shape, tv_dtype_size(dtype), elements, bytes))
+    return tvi_fail(TV_EOVERFLOW, "%s: shape %s of %s has more than 2^63 - 1 bytes", who,
+                    tvi_shape_text(&text, rank, shape), tv_dtype_name(dtype));
+  return true;
+}
+
+tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int rank,
+                          const int64_t *shape) {
+  int64_t elements, bytes;
+  if (!tvi_shape_check(who, dtype, rank, shape, &elements, &bytes)) return NULL;
+  tvi_storage *const storage = tvi_storage_new(device, bytes);
+  if (!storage) return NULL;
+  tv_tensor *const x = head_new(dtype, rank, shape);
+  if (!x) {
+    tvi_storage_release(storage);
+    return NULL;
+  }
+  x->storage = storage; /* its one count moves into the head */
+  x->data = storage->data;
+  x->is_contiguous = true;
+  tvi_steps_of(rank, shape, tv_dtype_size(dtype), x->steps);
+  return x;
+}
+
+tv_tensor *tvi_tensor_weak(tv_dtype dtype, tvi_weak weak) {
+  tv_tensor *const x = head_new(dtype, 0, NULL);
+  if (!x) return NULL;
+  x->weak = weak;
+  x->is_contiguous = true;
+  return x;
+}
+
+tv_tensor *tvi_tensor_alias(tv_tensor *x) {
+  if (x->weak.kind) return tvi_tensor_weak(x->dtype, x->weak);
+  return tvi_tensor_view(x->storage, x->data, x->dtype, x->rank, x->shape, x->steps);
+}
+
+tv_status tvi_write(const char *who, tv_device device, tv_dtype to_dtype, void *to,
+                    const int64_t *to_steps, int rank, const int64_t *shape, tv_dtype from_dtype,
+                    void *from, const int64_t *from_steps) {
+  const tv_convert job = {.from = from_dtype,
+                          .to = to_dtype,
+                          .rank = rank,
+                          .shape = shape,
+                          .out = {.data = to, .steps = to_steps},
+                          .in = {.data = from, .steps = from_steps}};
+  tvi_device *const on = tvi_device_at(device);
+  return TVI_CALL(on, convert, who, from_dtype, &job, NULL);
+}
+
+/* Copy the bytes of x, which lies in C order, to y on another device. */
+static tv_status carry(tv_tensor *x, tv_tensor *y) {
+  tvi_device *const from = tvi_device_at(tvi_tensor_on(x)), *const to = tvi_device_at(tvi_tensor_on(y));
+  const int64_t bytes = x->size * tv_dtype_size(x->dtype);
+  if (tvi_tensor_on(x) == TV_CPU) return to->backend.copy_in(to->self, y->data, x->data, bytes, NULL);
+  if (tvi_tensor_on(y) == TV_CPU) return from->backend.copy_out(from->self, y->data, x->data, bytes, NULL);
+  void *const host = tvi_malloc(bytes);
+  if (!host) return tvi_fail_status(TV_ENOMEM, "to: no memory on cpu for %lld bytes", (long long)bytes);
+  tv_status status = from->backend.copy_out(from->self, host, x->data, bytes, NULL);
+  if (!status) status = to->backend.copy_in(to->self, y->data, host, bytes, NULL);
+  tvi_free(host);
+  return status;
+}
+
+static tv_tensor *from_weak(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device) {
+  uint8_t element[16];
+  if (!tvi_weak_element(who, &x->weak, dtype, false, element)) return NULL;
+  tv_tensor *y = tvi_tensor_new(who, device, dtype, 0, NULL);
+  if (!y) return NULL;
+  tvi_device *const on = tvi_device_at(device);
+  if (on->backend.copy_in(on->self, y->data, element, tv_dtype_size(dtype), NULL)) {
+    tv_release(y);
+    return NULL;
+  }
+  return y;
+}
+
+tv_tensor *tvi_tensor_copy(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device) {
+  if (x->weak.kind) return from_weak(who, x, dtype, device);
+  if (device != tvi_tensor_on(x)) {
+    /* Bytes travel in C order and as they are; what else is wanted happens where x is. */
+    tv_tensor *const packed = dtype == x->dtype && x->is_contiguous
+                                  ? tv_retain(x)
+                                  : tvi_tensor_copy(who, x, dtype, tvi_tensor_on(x));
+    tv_tensor *y = packed ? tvi_tensor_new(who, device, dtype, x->rank, x->shape) : NULL;
+    if (y && y->size && carry(packed, y)) {
+      tv_release(y);
+      y = NULL;
+    }
+    tv_release(packed);
+    return y;
+  }
+  tv_tensor *const y = tvi_tensor_new(who, device, dtype, x->rank, x->shape);
+  if (y && y->size &&
+      tvi_write(who, device, dtype, y->data, y->steps, x->rank, x->shape, x->dtype, x->data, x->steps)) {
+    tv_release(y);
+    return NULL;
+  }
+  return y;
+}
+
+tv_tensor *tvi_tensor_compact(const char *who, tv_tensor *x) {
+  return x->is_contiguous ? tv_retain(x) : tvi_tensor_copy(who, x, x->dtype, tvi_tensor_on(x));
+}
+
+tv_tensor *tvi_tensor_strong(const char *who, tv_tensor *x, tv_device device) {
+  return x->weak.kind ? from_weak(who, x, x->dtype, device) : tv_retain(x);
+}
+
+/* Release ------------------------------------------------------------------------------------ */
+
+tv_tensor *tv_retain(tv_tensor *x) {
+  if (x) atomic_fetch_add_explicit(&x->count, 1, memory_order_relaxed);
+  return x;
+}
+
+void tv_release(tv_tensor *x) {
+  if (!x || atomic_fetch_sub_explicit(&x->count, 1, memory_order_acq_rel) != 1) return;
+  tvi_storage *const compact = atomic_load_explicit(&x->compact, memory_order_relaxed);
+  if (compact) tvi_storage_release(compact);
+  if (x->storage) tvi_storage_release(x->storage);
+  tvi_small_free(x, head_bytes(x->rank));
+  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+}
+
+/* Ask ---------------------------------------------------------------------------------------- */
+
+tv_dtype tv_tensor_dtype(tv_tensor *x) { return x ? x->dtype : TV_DTYPE_NONE; }
+int tv_tensor_rank(tv_tensor *x) { return x ? x->rank : -1; }
+const int64_t *tv_tensor_shape(tv_tensor *x) { return x ? x->shape : NULL; }
+int64_t tv_tensor_size(tv_tensor *x) { return x ? x->size : 0; }
+int64_t tv_tensor_bytes(tv_tensor *x) { return x ? x->size * tv_dtype_size(x->dtype) : 0; }
+tv_device tv_tensor_device(tv_tensor *x) { return x ? tvi_tensor_on(x) : TV_DEVICE_NONE; }
+bool tv_tensor_is_contiguous(tv_tensor *x) { return x && x->is_contiguous; }
+bool tv_tensor_is_weak(tv_tensor *x) { return x && x->weak.kind; }
+bool tv_tensor_shares(tv_tensor *x, tv_tensor *y) { return x && y && x->storage && x->storage == y->storage; }
+
+bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape) {
+  return x->rank == rank && (rank == 0 || !memcmp(x->shape, shape, (size_t)rank * sizeof *shape));
+}
+
+int tvi_axis(const char *who, int64_t axis, int rank) {
+  if (axis >= -rank && axis < rank) return (int)(axis < 0 ? axis + rank : axis);
+  tvi_fail(TV_EINDEX, "%s: axis %lld of %d", who, (long long)axis, rank);
+  return -1;
+}
+
+bool tvi_axes(const char *who, int rank, int n, const int64_t *axes, bool *is_named) {
+  if (n > 0 && !axes) return tvi_null(who, "axes");
+  for (int k = 0; k < rank; k++) is_named[k] = n < 0;
+  for (int k = 0; k < n; k++) {
+    const int axis = tvi_axis(who, axes[k], rank);
+    if (axis < 0) return false;
+    if (is_named[axis]) return tvi_fail(TV_EVALUE, "%s: axis %d is named twice", who, axis);
+    is_named[axis] = true;
+  }
+  return true;
+}
+
+/* What is shown in host memory: the elements in C order. */
+static const void *compact_data(tv_tensor *x) {
+  tvi_storage *compact = atomic_load_explicit(&x->compact, memory_order_acquire);
+  if (compact) return compact->data;
+  tv_tensor *const packed = tvi_tensor_copy("tensor_data", x, x->dtype, TV_CPU);
+  if (!packed) return NULL;
+  tvi_storage *mine = packed->storage;
+  tvi_storage_retain(mine);
+  tv_release(packed);
+  /* Two threads may pack at once; the first to publish wins. */
+  if (!atomic_compare_exchange_strong(&x->compact, &compact, mine)) {
+    tvi_storage_release(mine);
+    return compact->data;
+  }
+  return mine->data;
+}
+
+static bool is_on_host(const char *who, tv_tensor *x) {
+  if (!x) return tvi_null(who, "x");
+  if (x->weak.kind || tvi_tensor_on(x) == TV_CPU) return true;
+  return tvi_fail(TV_EDEVICE, "%s: x is on %s: use tv_tensor_copy_out or tv_to", who,
+                  tvi_device_at(tvi_tensor_on(x))->name);
+}
+
+const void *tv_tensor_data(tv_tensor *x) {
+  if (!is_on_host("tensor_data", x)) return NULL;
+  if (x->weak.kind) return &x->weak.b; /* every member of the union starts there */
+  return x->is_contiguous ? x->data : compact_data(x);
+}
+
+const void *tv_tensor_data_strided(tv_tensor *x, int64_t *steps) {
+  if (!is_on_host("tensor_data_strided", x)) return NULL;
+  if (x->rank && !steps) return tvi_null("tensor_data_strided", "steps");
+  if (x->weak.kind) return &x->weak.b;
+  if (x->rank) memcpy(steps, x->steps, (size_t)x->rank * sizeof *steps);
+  return x->data;
+}
+
+tv_status tv_tensor_copy_out(tv_tensor *x, void *out, int64_t capacity) {
+  if (!x) return tvi_null_status("tensor_copy_out", "x");
+  const int64_t bytes = tv_tensor_bytes(x);
+  if (capacity < bytes)
+    return tvi_fail_status(TV_EVALUE, "tensor_copy_out: room for %lld bytes, there are %lld",
+                           (long long)capacity, (long long)bytes);
+  if (bytes == 0) return TV_OK;
+  if (!out) return tvi_null_status("tensor_copy_out", "out");
+  if (x->weak.kind) {
+    memcpy(out, &x->weak.b, (size_t)bytes);
+    return TV_OK;
+  }
+  tv_tensor *const packed = tvi_tensor_compact("tensor_copy_out", x);
+  if (!packed) return tv_error();
+  tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
+  const tv_status status = on->backend.copy_out(on->self, out, packed->data, bytes, NULL);
+  tv_release(packed);
+  return status;
+}
+
+static tv_status item(const char *who, tv_tensor *x, tv_dtype dtype, void *value) {
+  tvi_text text;
+  if (!x) return tvi_null_status(who, "x");
+  if (!value) return tvi_null_status(who, "value");
+  if (x->size != 1)
+    return tvi_fail_status(TV_ESHAPE, "%s: shape %s has %lld elements, not 1", who,
+                           tvi_shape_text(&text, x->rank, x->shape), (long long)x->size);
+  if (tvi_is_complex(x->dtype))
+    return tvi_fail_status(TV_EDTYPE, "%s: x is %s: take tv_real or tv_imag first", who,
+                           tv_dtype_name(x->dtype));
+  tv_tensor *const strong = tvi_tensor_strong(who, x, TV_CPU);
+  tv_tensor *const one = strong ? tvi_tensor_copy(who, strong, dtype, TV_CPU) : NULL;
+  tv_release(strong);
+  if (!one) return tv_error();
+  memcpy(value, one->data, (size_t)tv_dtype_size(dtype));
+  tv_release(one);
+  return TV_OK;
+}
+
+tv_status tv_item_f64(tv_tensor *x, double *value) { return item("item_f64", x, TV_F64, value); }
+tv_status tv_item_i64(tv_tensor *x, int64_t *value) { return item("item_i64", x, TV_I64, value); }

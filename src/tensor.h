@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * The tensor inside: a head that shows part of a storage. Heads never change after they are made, but for
+ * their count and the compact copy that tv_tensor_data may add.
+ *
+ *   data == NULL exactly when there are no elements, or the tensor is a weak scalar
+ *   steps of axes of size 1 mean nothing to anyone; is_contiguous ignores them
+ *   storage == NULL exactly for a weak scalar */
+#ifndef TVI_TENSOR_H
+#define TVI_TENSOR_H
+
+#include <stdatomic.h>
+#include <tensorvar/tensor.h>
+
+#include "dtype.h"
+#include "storage.h"
+
+struct tv_tensor {
+  _Atomic int64_t count;
+  uint64_t id; /* never given twice: tapes know a tensor by it */
+  tvi_storage *storage;
+  char *data; /* the first element, on the device */
+  int64_t size;
+  int64_t *steps; /* [rank], bytes; behind the shape */
+  _Atomic(tvi_storage *) compact;
+  tv_dtype dtype;
+  int rank;
+  bool is_contiguous;
+  tvi_weak weak;
+  int64_t shape[];
+};
+
+/* Make: the caller has the one count. */
+
+/* A head for part of a storage, which it retains. shape and steps are copied; steps NULL: C order. */
+tv_tensor *tvi_tensor_view(tvi_storage *storage, void *data, tv_dtype dtype, int rank,
+                           const int64_t *shape, const int64_t *steps);
+/* A tensor of its own in C order, content undefined. `who` names the op that wants it. */
+tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int rank,
+                          const int64_t *shape);
+/* A weak scalar. */
+tv_tensor *tvi_tensor_weak(tv_dtype dtype, tvi_weak weak);
+/* Another head of the same elements: a new identity to the tapes. */
+tv_tensor *tvi_tensor_alias(tv_tensor *x);
+/* Copy of x in C order with another dtype, device or layout; never x itself. No tape sees it. */
+tv_tensor *tvi_tensor_copy(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device);
+/* x if it lies in C order, else a copy that does; retained either way. */
+tv_tensor *tvi_tensor_compact(const char *who, tv_tensor *x);
+/* x retained if it is no weak scalar, else a tensor of its value on a device. */
+tv_tensor *tvi_tensor_strong(const char *who, tv_tensor *x, tv_device device);
+
+/* Ask. */
+
+static inline tv_device tvi_tensor_on(const tv_tensor *x) {
+  return x->storage ? x->storage->device : TV_DEVICE_NONE;
+}
+/* Whether the elements are all of the storage's bytes, in C order. */
+static inline bool tvi_tensor_is_whole(const tv_tensor *x) {
+  return x->storage && x->is_contiguous && x->size * tv_dtype_size(x->dtype) == x->storage->bytes;
+}
+bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape);
+/* Steps of C order; false if they overflow. */
+void tvi_steps_of(int rank, const int64_t *shape, int64_t item, int64_t *steps);
+/* TV_ESHAPE, TV_EOVERFLOW or TV_EDTYPE unless it is a dtype and a shape; elements and bytes through the
+ * pointers. */
+bool tvi_shape_check(const char *who, tv_dtype dtype, int rank, const int64_t *shape,
+                     int64_t *elements, int64_t *bytes);
+/* An axis counted from either end as one counted from the start; TV_EINDEX and -1. */
+int tvi_axis(const char *who, int64_t axis, int rank);
+/* A list of axes as truths per axis; n -1 is all. TV_EINDEX, TV_EVALUE. */
+bool tvi_axes(const char *who, int rank, int n, const int64_t *axes, bool *is_named);
+
+/* The value of a weak scalar as an element of a dtype, in bytes[16]. TV_EVALUE if an integer is out of
+ * the range of an integer dtype; with `saturate` it becomes the nearest one in range. */
+bool tvi_weak_element(const char *who, const tvi_weak *weak, tv_dtype dtype, bool saturate,
+                      uint8_t *bytes);
+
+/* Write elements of `from` (any layout, dtype, the same device; broadcast steps allowed) to `to`. */
+tv_status tvi_write(const char *who, tv_device device, tv_dtype to_dtype, void *to,
+                    const int64_t *to_steps, int rank, const int64_t *shape, tv_dtype from_dtype,
+                    void *from, const int64_t *from_steps);
+
+#endif
