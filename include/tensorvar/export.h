@@ -12,7 +12,7 @@
 
 #if defined(__GNUC__)
 #define TV_API __attribute__((visibility("default")))
-#define TV_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define TV_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define TV_API
 #define TV_PRINTF(format, first)
