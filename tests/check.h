@@ -4,10 +4,11 @@
  *     TEST(inner_sizes_differ) { FAILS(TV_ESHAPE, "matmul: ...", tv_matmul(a, b)); }
  *     TEST_MAIN("linalg", CASE(inner_sizes_differ), CASE(leading_axes_broadcast))
  *
- * Each case runs in a scope of its own, and must leave live handles and CPU bytes as they were and no
- * failure behind. `test_foo` runs them all, `test_foo case...` those named, `test_foo --list` names
- * them; ctest shows foo.case. The first word that is not true ends its case, saying file, line and both
- * sides. From threads of its own a test may use CHECK and the like only under the main thread. */
+ * Each case runs in a scope of its own, and must leave live handles and CPU bytes as they were and
+ * no failure behind. `test_foo` runs them all, `test_foo case...` those named, `test_foo --list`
+ * names them; ctest shows foo.case. The first word that is not true ends its case, saying file,
+ * line and both sides. From threads of its own a test may use CHECK and the like only under the
+ * main thread. */
 #ifndef TV_TESTS_CHECK_H
 #define TV_TESTS_CHECK_H
 
@@ -19,8 +20,8 @@ typedef struct check_case {
   intptr_t argument;
 } check_case;
 
-/** A case, and its place in the list. ROW gives a function of its own argument to a named case: what
- *  a table such as ops.def needs, `ROW(#name, sweep, TVI_OP_##name)`. */
+/** A case, and its place in the list. ROW gives a function of its own argument to a named case:
+ * what a table such as ops.def needs, `ROW(#name, sweep, TVI_OP_##name)`. */
 #define TEST(name) static void test_##name(intptr_t argument __attribute__((unused)))
 #define CASE(name) \
   { #name, test_##name, 0 }
@@ -28,10 +29,10 @@ typedef struct check_case {
   { name, run, (intptr_t)(argument) }
 
 /** The whole main. Where the list comes from a table, write main and `return check_main(...)`. */
-#define TEST_MAIN(group, ...)                                                       \
-  int main(int argc, char **argv) {                                                 \
-    static const check_case all[] = {__VA_ARGS__};                                  \
-    return check_main(group, (int)(sizeof all / sizeof *all), all, argc, argv);     \
+#define TEST_MAIN(group, ...)                                                   \
+  int main(int argc, char **argv) {                                             \
+    static const check_case all[] = {__VA_ARGS__};                              \
+    return check_main(group, (int)(sizeof all / sizeof *all), all, argc, argv); \
   }
 int check_main(const char *group, int n_cases, const check_case *cases, int argc, char **argv);
 
@@ -48,7 +49,10 @@ int check_main(const char *group, int n_cases, const check_case *cases, int argc
 #define SAME_TEXT(got, want) check_same_text(CHECK_HERE, #got, got, want)
 
 /** A status function, or an op, succeeds. */
-#define OK(call) check_ok(CHECK_HERE, #call, call)
+#define OK(call)                      \
+  _Generic((call), tv_tensor *        \
+           : check_tensor_ok, default \
+           : check_status_ok)(CHECK_HERE, #call, call)
 
 /** An op gives NULL, with this status and exactly this text, which is then cleared. */
 #define FAILS(status, text, op) check_fails(CHECK_HERE, #op, op, status, text)
@@ -60,18 +64,20 @@ int check_main(const char *group, int n_cases, const check_case *cases, int argc
 #define SHAPE_IS(x, ...) check_shape(CHECK_HERE, #x, x, __VA_ARGS__)
 
 /** A tensor's elements in C order, as doubles: HOLDS(x, 1, 2, 3). */
-#define HOLDS(x, ...)                                                             \
+#define HOLDS(x, ...)                                                                         \
   check_holds(CHECK_HERE, #x, x, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), \
               (const double[]){__VA_ARGS__})
 
 /** Two tensors have one dtype, one shape and the same bytes. */
 #define SAME(got, want) check_same(CHECK_HERE, #got, got, want)
 
-/** Two tensors, floats or doubles differ by so many units in the last place at most; NaN is close to
- *  NaN. Tensors have one dtype and shape, and are counted in units of that dtype. */
-#define CLOSE(got, want, ulps)                                                              \
-  _Generic((got), tv_tensor * : check_close, float : check_close_f32, default : check_close_f64)( \
-      CHECK_HERE, #got, got, want, ulps)
+/** Two tensors, floats or doubles differ by so many units in the last place at most; NaN is close
+ * to NaN. Tensors have one dtype and shape, and are counted in units of that dtype. */
+#define CLOSE(got, want, ulps)        \
+  _Generic((got), tv_tensor *         \
+           : check_close, float       \
+           : check_close_f32, default \
+           : check_close_f64)(CHECK_HERE, #got, got, want, ulps)
 
 /** Leave the case as skipped, saying why. A skipped case says so, and has not passed. */
 #define SKIP(why) check_skip(why)
@@ -85,8 +91,6 @@ void check_same_text(const char *file, int line, const char *what, const char *g
                      const char *want);
 void check_status_ok(const char *file, int line, const char *what, tv_status status);
 tv_tensor *check_tensor_ok(const char *file, int line, const char *what, tv_tensor *x);
-#define check_ok(file, line, what, call) \
-  _Generic((call), tv_tensor * : check_tensor_ok, default : check_status_ok)(file, line, what, call)
 void check_fails(const char *file, int line, const char *what, const void *got, tv_status status,
                  const char *text);
 void check_fails_status(const char *file, int line, const char *what, tv_status got,

@@ -1,11 +1,12 @@
-// A program outside the tree, in C++17. It uses every macro of the public headers once, since a macro
-// that is right in C need not be in C++; ./dev lint sees that none is forgotten.
-#include <cstdio>
+// A program outside the tree, in C++17. It uses every macro of the public headers once, since a
+// macro that is right in C need not be in C++; ./dev lint sees that none is forgotten.
 #include <tensorvar/tensorvar.h>
+#include <cstdio>
 
 static bool scalars_work() {
-  tv_tensor *all[] = {tv_scalar(true), tv_scalar(1),   tv_scalar(1L),  tv_scalar(1LL), tv_scalar(1U),
-                      tv_scalar(1UL),  tv_scalar(1ULL), tv_scalar(1.f), tv_scalar(1.)};
+  tv_tensor *all[] = {tv_scalar(true), tv_scalar(1),   tv_scalar(1L),
+                      tv_scalar(1LL),  tv_scalar(1U),  tv_scalar(1UL),
+                      tv_scalar(1ULL), tv_scalar(1.f), tv_scalar(1.)};
   tv_tensor *sum = tv_scalar(0);
   for (tv_tensor *x : all) sum = tv_add(sum, x);
   double value = 0;
