@@ -300,7 +300,7 @@ static void format_of(tv_dtype dtype, int *precision, int *least) {
 /* How far got is from want, in units in the last place of want; infinite if not comparable. */
 static double distance(tv_dtype dtype, double got, double want) {
   if (got == want || (isnan(got) && isnan(want))) return 0;
-  if (!isfinite(got) || !isfinite(want)) return INFINITY;
+  if (!isfinite(got) || !isfinite(want)) return HUGE_VAL;
   int precision, least, exponent = 0;
   format_of(dtype, &precision, &least);
   if (want != 0) exponent = ilogb(want);
