@@ -2,9 +2,9 @@
 # The rules of the house that a script can check. Run by ./dev lint from the top of the tree.
 set -eu
 status=0
-# rule text: says what is wrong and where, if the text is not empty.
+# rule what where: says what is wrong, if there is a where.
 rule() {
-  [ -n "$2" ] || return 0
+  [ -n "$(echo "$2" | tr -d ' \n')" ] || return 0
   printf 'lint: %s:\n%s\n' "$1" "$2" >&2
   status=1
 }
@@ -27,13 +27,16 @@ library=$(files 'src/*.c' 'src/*.h' 'src/*.def')
 
 # One list of sources and of headers, and it is whole.
 listed=$(grep -oE '[a-z_/]+\.[ch]\b' src/CMakeLists.txt)
+missing=
 for file in $(files 'src/*.c' | sed 's,^src/,,') $(files 'include/tensorvar/*.h' | sed 's,.*/,,'); do
-  echo "$listed" | grep -qx "$file" || rule 'not listed in src/CMakeLists.txt' "$file"
+  echo "$listed" | grep -qx "$file" || missing="$missing $file"
 done
+rule 'not listed in src/CMakeLists.txt' "$missing"
 
 # src/foo.c has tests/test_foo.c. Without one of their own:
 #   cpu/cpu          the table of the CPU backend's functions, nothing else
 #   tests of the CPU backend carry its name: cpu/foo.c has test_cpu_foo.c
+missing=
 tested=$(files 'tests/test_*.c' | sed 's,.*/test_,,; s,\.c$,,')
 for file in $(files 'src/*.c' | sed 's,^src/,,; s,\.c$,,'); do
   case $file in
@@ -41,16 +44,21 @@ for file in $(files 'src/*.c' | sed 's,^src/,,; s,\.c$,,'); do
     cpu/*) name=cpu_${file#cpu/} ;;
     *) name=${file##*/} ;;
   esac
-  echo "$tested" | grep -qx "$name" || rule 'has no test' "src/$file.c: tests/test_$name.c"
+  echo "$tested" | grep -qx "$name" || missing="$missing test_$name.c"
 done
+rule 'sources without a test' "$missing"
+missing=
 for name in $tested; do
-  grep -qwE "$name" tests/CMakeLists.txt || rule 'not listed in tests/CMakeLists.txt' "test_$name.c"
+  grep -qwE "$name" tests/CMakeLists.txt || missing="$missing test_$name.c"
 done
+rule 'not listed in tests/CMakeLists.txt' "$missing"
 
 # Each macro that users write is used by the C++ consumer, where it might not compile.
+missing=
 for macro in $(sed -nE 's/^# *define (TV_[A-Z0-9_]*[A-Z0-9])\b.*/\1/p; s/^# *define (tv_[a-z0-9_]+)\(.*/\1/p' \
   $(files 'include/tensorvar/*.h') | sort -u); do
   case $macro in TV_API | TV_PRINTF | TV_BEGIN_C | TV_END_C) continue ;; esac
-  grep -qw "$macro" tests/install/consumer.cpp || rule 'not used by tests/install/consumer.cpp' "$macro"
+  grep -qw "$macro" tests/install/consumer.cpp || missing="$missing $macro"
 done
+rule 'not used by tests/install/consumer.cpp' "$missing"
 exit $status

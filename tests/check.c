@@ -92,7 +92,7 @@ static int mocked_begin(void **state) { return (void)state, case_begin(); }
 static int mocked_end(void **state) { return (void)state, case_end(); }
 
 static int run_cases(const char *group, int n, const check_case *const *cases) {
-  struct CMUnitTest *tests = calloc((size_t)n, sizeof *tests);
+  struct CMUnitTest *tests = calloc((size_t)n + 1, sizeof *tests);
   if (!tests) return EXIT_FAILURE;
   for (int i = 0; i < n; i++)
     tests[i] = (struct CMUnitTest){cases[i]->name, mocked_run, mocked_begin, mocked_end,
@@ -149,7 +149,7 @@ int check_main(const char *group, int n_cases, const check_case *cases, int argc
     for (int i = 0; i < n_cases; i++) puts(cases[i].name);
     return EXIT_SUCCESS;
   }
-  const check_case **chosen = calloc((size_t)(n_cases + argc), sizeof(check_case *));
+  const check_case **chosen = calloc((size_t)n_cases + (size_t)argc, sizeof(check_case *));
   if (!chosen) return EXIT_FAILURE;
   int n = 0;
   for (int i = 0; argc == 1 && i < n_cases; i++) chosen[n++] = &cases[i];
