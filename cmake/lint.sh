@@ -49,7 +49,7 @@ done
 rule 'sources without a test' "$missing"
 missing=
 for name in $tested; do
-  grep -qwE "$name" tests/CMakeLists.txt || missing="$missing test_$name.c"
+  grep -qE "tv_test\\($name\\b" tests/CMakeLists.txt || missing="$missing test_$name.c"
 done
 rule 'not listed in tests/CMakeLists.txt' "$missing"
 
