@@ -15,7 +15,7 @@
 #define TV_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define TV_API
-#define TV_PRINTF(format, first)
+#define TV_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus

@@ -6,9 +6,17 @@
 #include <tensorvar/tensor.h>
 TV_BEGIN_C
 
+/* Not inside tv_index: C++ would take the names for members of it. */
+typedef enum tv_index_kind {
+  TV_INDEX_AT,
+  TV_INDEX_RANGE,
+  TV_INDEX_NEW_AXIS,
+  TV_INDEX_ELLIPSIS
+} tv_index_kind;
+
 /** One term of an index. Begin with one of the macros below. */
 typedef struct tv_index {
-  enum { TV_INDEX_AT, TV_INDEX_RANGE, TV_INDEX_NEW_AXIS, TV_INDEX_ELLIPSIS } kind;
+  tv_index_kind kind;
   int64_t start; /* the position of TV_INDEX_AT */
   int64_t stop;
   int64_t step;

@@ -26,10 +26,12 @@ typedef enum tv_constraint_policy {
   TV_VALIDATE_ONLY  /* never changes a value: a write that would break it is refused, creation too */
 } tv_constraint_policy;
 
+typedef enum tv_constraint_kind { TV_CONSTRAINT_NONE, TV_CONSTRAINT_CLIP } tv_constraint_kind;
+
 /** What a Variable's value must keep to. Begin with TV_NO_CONSTRAINT or TV_CLIP. */
 typedef struct tv_constraint {
   size_t size;
-  enum { TV_CONSTRAINT_NONE, TV_CONSTRAINT_CLIP } kind;
+  tv_constraint_kind kind;
   tv_constraint_policy policy;
   double low, high; /* CLIP: min(max(w, low), high); NaN stays NaN, and VALIDATE_ONLY refuses it */
 } tv_constraint;

@@ -1,0 +1,67 @@
+// A program outside the tree, in C++17. It uses every macro of the public headers once, since a
+// macro that is right in C need not be in C++; ./dev lint sees that none is forgotten.
+#include <tensorvar/tensorvar.h>
+#include <cstdio>
+
+static bool scalars_work() {
+  tv_tensor *all[] = {tv_scalar(true), tv_scalar(1),   tv_scalar(1L),
+                      tv_scalar(1LL),  tv_scalar(1U),  tv_scalar(1UL),
+                      tv_scalar(1ULL), tv_scalar(1.f), tv_scalar(1.)};
+  tv_tensor *sum = tv_scalar(0);
+  for (tv_tensor *x : all) sum = tv_add(sum, x);
+  double value = 0;
+  return tv_item_f64(sum, &value) == TV_OK && value == 9;
+}
+
+static bool lists_work() {
+  tv_tensor *x = tv_ones(TV_F32, TV_SHAPE(2, 3, 4));
+  tv_tensor *rows = tv_sum(x, TV_AXES(0, -1)), *whole = tv_sum(x, TV_ALL_AXES);
+  tv_tensor *same = tv_sum(x, TV_NO_AXES), *zero = tv_zeros(TV_F32, TV_SCALAR_SHAPE);
+  return tv_tensor_size(rows) == 3 && tv_tensor_rank(whole) == 0 && tv_tensor_rank(same) == 3 &&
+         tv_tensor_rank(zero) == 0;
+}
+
+static bool indices_work() {
+  const tv_index index[] = {TV_AT(0), TV_NEW_AXIS, TV_ELLIPSIS, TV_WHOLE_AXIS, TV_RANGE(0, 4, 2)};
+  tv_tensor *part = tv_slice_with(tv_ones(TV_F32, TV_SHAPE(2, 3, 4)), 5, index);
+  return tv_tensor_rank(part) == 3 && tv_tensor_size(part) == 6;
+}
+
+static bool options_work() {
+  tv_memory_options memory = TV_MEMORY_OPTIONS;
+  tv_reduce_options reduce = TV_REDUCE_OPTIONS;
+  tv_variable_options variable = TV_VARIABLE_OPTIONS;
+  tv_tape_options recording = TV_TAPE_OPTIONS;
+  tv_sgd_options sgd = TV_SGD_OPTIONS;
+  tv_adam_options adam = TV_ADAM_OPTIONS;
+  tv_constraint none = TV_NO_CONSTRAINT, clip = TV_CLIP(0, 1, TV_ON_EVERY_WRITE);
+  const float three[] = {1, 2, 3};
+  tv_tensor *x = tv_tensor_from_memory(three, TV_F32, TV_SHAPE(3), &memory);
+  reduce.keepdims = true;
+  variable.constraint = none;
+  variable.constraint = clip;
+  tv_variable *v = tv_variable_new(tv_sum_with(x, TV_ALL_AXES, &reduce), &variable);
+  tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
+  tv_tape *tape = tv_tape_begin(&recording);
+  tv_tensor *g = nullptr;
+  tv_tape_gradient(tape, tv_read(v), 1, &v, &g);
+  tv_tape_end(tape);
+  for (tv_optimizer *optimizer : both) {
+    tv_optimizer_step(optimizer, 1, &v, &g);
+    tv_optimizer_release(optimizer);
+  }
+  double value = 2;
+  tv_item_f64(tv_read(v), &value);
+  tv_variable_release(v);
+  return value >= 0 && value < 1;
+}
+
+int main() {
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  const bool is_right = scalars_work() & lists_work() & indices_work() & options_work();
+  const tv_status status = tv_scope_end(&scope, nullptr);
+  std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
+              tv_error_text());
+  return status != TV_OK || !is_right;
+}
