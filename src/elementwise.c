@@ -106,14 +106,14 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
     if (in[k]->weak.kind) {
       operand->is_immediate = true;
       if (!tvi_weak_element(row->name, &in[k]->weak, wanted, op == TVI_OP_clip, operand->immediate.bytes))
-        status = tv_error();
+        status = tvi_failure();
       continue;
     }
     tv_tensor *x = in[k];
     if (x->dtype != wanted) {
       x = converted[k] = tvi_tensor_copy(row->name, x, wanted, p->device);
       if (!x) {
-        status = tv_error();
+        status = tvi_failure();
         break;
       }
     }
@@ -234,7 +234,7 @@ tv_tensor *tvi_elementwise(tvi_op op, tv_tensor *const *in) {
 
 tv_status tvi_elementwise_into(tvi_op op, tv_tensor *const *in, tv_tensor *out) {
   plan p;
-  if (!is_given(op, in) || !plan_make(op, in, &p)) return tv_error();
+  if (!is_given(op, in) || !plan_make(op, in, &p)) return tvi_failure();
   return plan_run(op, in, &p, out);
 }
 

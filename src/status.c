@@ -37,6 +37,7 @@ void tv_error_clear(void) { tvi_self.status = TV_OK; }
 const char *tv_version(void) { return TVI_VERSION; }
 
 static void keep(tv_status status, const char *format, va_list args) {
+  tvi_self.latest = status;
   if (tvi_self.status || !status) return;
   tvi_self.status = status;
   tvi_self.failed_at = tvi_self.last_id;
@@ -71,9 +72,11 @@ void *tvi_null(const char *who, const char *argument) {
 }
 
 tv_status tvi_null_status(const char *who, const char *argument) {
-  return tvi_self.status ? tvi_self.status
-                         : tvi_fail_status(TV_EVALUE, "%s: %s is NULL", who, argument);
+  tvi_null(who, argument);
+  return tvi_self.latest = tvi_self.status;
 }
+
+tv_status tvi_failure(void) { return tvi_self.latest; }
 
 const char *tvi_shape_text(tvi_text *text, int rank, const int64_t *shape) {
   size_t at = 0;

@@ -8,6 +8,9 @@
 /* Keep the failure, unless the thread has one already; "who: what: both sides". */
 void *tvi_fail(tv_status status, const char *format, ...) TV_PRINTF(2, 3);              /* NULL */
 tv_status tvi_fail_status(tv_status status, const char *format, ...) TV_PRINTF(2, 3);  /* status */
+/* Status of the thread's latest failure, kept or not: what a status function came to when a step of it
+ * failed. */
+tv_status tvi_failure(void);
 /* An argument was NULL: because an op before failed, whose failure stays; or by mistake, named here. */
 void *tvi_null(const char *who, const char *argument);
 tv_status tvi_null_status(const char *who, const char *argument);

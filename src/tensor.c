@@ -290,7 +290,7 @@ tv_status tv_tensor_copy_out(tv_tensor *x, void *out, int64_t capacity) {
     return TV_OK;
   }
   tv_tensor *const packed = tvi_tensor_compact("tensor_copy_out", x);
-  if (!packed) return tv_error();
+  if (!packed) return tvi_failure();
   tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
   const tv_status status = on->backend.copy_out(on->self, out, packed->data, bytes, NULL);
   tv_release(packed);
@@ -310,7 +310,7 @@ static tv_status item(const char *who, tv_tensor *x, tv_dtype dtype, void *value
   tv_tensor *const strong = tvi_tensor_strong(who, x, TV_CPU);
   tv_tensor *const one = strong ? tvi_tensor_copy(who, strong, dtype, TV_CPU) : NULL;
   tv_release(strong);
-  if (!one) return tv_error();
+  if (!one) return tvi_failure();
   memcpy(value, one->data, (size_t)tv_dtype_size(dtype));
   tv_release(one);
   return TV_OK;

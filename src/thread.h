@@ -16,7 +16,8 @@ typedef struct {
 } tvi_frame;
 
 typedef struct {
-  tv_status status;
+  tv_status status; /* the first failure, and what it said */
+  tv_status latest; /* of the latest one, kept or not */
   char text[512];
   uint64_t failed_at; /* last_id when it failed: a failure since scope s began has failed_at >= s.id */
   uint64_t last_id;   /* of scopes, tensors and tapes; the upper 24 bits are the thread's */

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ * Variables: making, asking and releasing them, reads, and the two steps every write has in common. The
+ * writes themselves are in assign.c, the optimizers' in optimizer.c. */
+#include "variable.h"
+
+#include <string.h>
+
+#include "device.h"
+#include "memory.h"
+#include "scope.h"
+#include "status.h"
+#include "tape.h"
+
+/* Make --------------------------------------------------------------------------------------- */
+
+tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device) {
+  const bool is_shareable = tvi_tensor_is_whole(x) && !x->storage->is_borrowed && x->dtype == dtype &&
+                            tvi_tensor_on(x) == device;
+  return is_shareable ? tvi_tensor_alias(x) : tvi_tensor_copy(who, x, dtype, device);
+}
+
+static void free_variable(tv_variable *v) {
+  tv_release(v->value);
+  tvi_free(v->is_open);
+  tvi_free(v->name);
+  tvi_free(v);
+}
+
+static char *copied_text(const char *text) {
+  const int64_t bytes = (int64_t)strlen(text) + 1;
+  char *const copy = tvi_malloc(bytes);
+  return copy ? memcpy(copy, text, (size_t)bytes) : NULL;
+}
+
+static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
+  const char *const name = o->name ? o->name : "Variable";
+  tv_tensor *const constrained = tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value);
+  if (!constrained) return NULL;
+  tv_variable *const v = tvi_calloc(1, sizeof *v);
+  if (v) {
+    v->name = copied_text(name);
+    v->is_open = o->open_axes ? tvi_malloc(value->rank) : NULL;
+    v->value = tvi_value_of("variable_new", constrained, value->dtype, tvi_tensor_on(value));
+  }
+  tv_release(constrained);
+  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) || pthread_mutex_init(&v->lock, NULL)) {
+    if (v) free_variable(v);
+    return tvi_fail(TV_ENOMEM, "variable_new: no memory");
+  }
+  if (v->is_open) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
+  atomic_init(&v->count, 1);
+  atomic_init(&v->version, 0);
+  atomic_init(&v->writer, "variable_new");
+  v->dtype = value->dtype;
+  v->device = tvi_tensor_on(value);
+  v->rank = value->rank;
+  v->is_trainable = o->trainable;
+  v->has_concurrent_readers = o->concurrent_readers;
+  v->constraint = o->constraint;
+  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  return v;
+}
+
+/* Needs no open scope of the caller's: what it computes lies in one of its own. */
+tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *options) {
+  const tv_variable_options defaults = TV_VARIABLE_OPTIONS;
+  const tv_variable_options *const o = options ? options : &defaults;
+  if (!value) return tvi_null("variable_new", "value");
+  if (!tvi_options_fit("variable_new", o->size, sizeof *o) || !tvi_constraint_fits(&o->constraint, value->dtype))
+    return NULL;
+  tv_scope scope;
+  if (tvi_scope_open(&scope)) return NULL;
+  tvi_self.paused++;
+  tv_tensor *const strong = tvi_scope_own(tvi_tensor_strong("variable_new", value, tvi_self.device));
+  tv_variable *const v = strong ? with_value(strong, o) : NULL;
+  tvi_self.paused--;
+  tvi_scope_close(&scope);
+  return v;
+}
+
+tv_variable *tv_variable_new_from_memory(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
+                                         const tv_variable_options *options) {
+  tv_scope scope;
+  if (tvi_scope_open(&scope)) return NULL;
+  tv_tensor *const x = tv_tensor_from_memory(data, dtype, rank, shape, NULL);
+  tv_variable *const v = x ? tv_variable_new(x, options) : NULL;
+  tvi_scope_close(&scope);
+  return v;
+}
+
+tv_variable *tv_variable_new_from_npy(const char *path, const tv_npy_options *load,
+                                      const tv_variable_options *options) {
+  tv_scope scope;
+  if (tvi_scope_open(&scope)) return NULL;
+  tv_tensor *const x = tv_npy_load(path, load);
+  tv_variable *const v = x ? tv_variable_new(x, options) : NULL;
+  tvi_scope_close(&scope);
+  return v;
+}
+
+tv_variable *tv_variable_retain(tv_variable *v) {
+  if (v) atomic_fetch_add_explicit(&v->count, 1, memory_order_relaxed);
+  return v;
+}
+
+void tv_variable_release(tv_variable *v) {
+  if (!v || atomic_fetch_sub_explicit(&v->count, 1, memory_order_acq_rel) != 1) return;
+  if (v->mapped && v->mapped != v->value) tv_release(v->mapped);
+  pthread_mutex_destroy(&v->lock);
+  free_variable(v);
+  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+}
+
+/* Ask ---------------------------------------------------------------------------------------- */
+
+tv_tensor *tv_read(tv_variable *v) {
+  if (!v) return tvi_null("read", "variable");
+  if (!tvi_scope_is_open("read")) return NULL;
+  tv_tensor *snapshot = NULL;
+  pthread_mutex_lock(&v->lock);
+  const uint64_t version = atomic_load_explicit(&v->version, memory_order_relaxed);
+  if (v->mapping == TVI_MAPPED_EXCLUSIVELY)
+    tvi_fail(TV_EBUSY, "read: Variable '%s' is mapped exclusively", v->name);
+  else
+    snapshot = tvi_tensor_alias(v->value);
+  pthread_mutex_unlock(&v->lock);
+  snapshot = tvi_scope_own(snapshot);
+  if (snapshot && tvi_is_recording() && tvi_record_read(v, version, snapshot)) return NULL;
+  return snapshot;
+}
+
+const char *tv_variable_name(tv_variable *v) { return v ? v->name : NULL; }
+tv_dtype tv_variable_dtype(tv_variable *v) { return v ? v->dtype : TV_DTYPE_NONE; }
+tv_device tv_variable_device(tv_variable *v) { return v ? v->device : TV_DEVICE_NONE; }
+int tv_variable_rank(tv_variable *v) { return v ? v->rank : -1; }
+bool tv_variable_is_trainable(tv_variable *v) { return v && v->is_trainable; }
+uint64_t tv_variable_version(tv_variable *v) { return v ? atomic_load(&v->version) : 0; }
+const char *tvi_variable_writer(tv_variable *v) { return atomic_load(&v->writer); }
+
+tv_status tv_variable_shape(tv_variable *v, int64_t *shape) {
+  if (!v) return tvi_null_status("variable_shape", "variable");
+  if (v->rank && !shape) return tvi_null_status("variable_shape", "shape");
+  pthread_mutex_lock(&v->lock);
+  if (v->rank) memcpy(shape, v->value->shape, (size_t)v->rank * sizeof *shape);
+  pthread_mutex_unlock(&v->lock);
+  return TV_OK;
+}
+
+/* What every write has in common --------------------------------------------------------------- */
+
+tv_status tvi_variable_writable(const char *who, const tv_variable *v) {
+  if (v->mapping == TVI_NOT_MAPPED) return TV_OK;
+  return tvi_fail_status(TV_EBUSY, "%s: Variable '%s' is mapped", who, v->name);
+}
+
+bool tvi_variable_is_alone(const tv_variable *v) {
+  return !v->has_concurrent_readers && !v->value->storage->is_borrowed && tvi_tensor_is_whole(v->value) &&
+         tvi_storage_is_alone(v->value->storage);
+}
+
+tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb) {
+  tv_tensor *const old = v->value;
+  v->value = fresh;
+  atomic_store(&v->writer, verb);
+  atomic_fetch_add(&v->version, 1);
+  return old == fresh ? NULL : old;
+}

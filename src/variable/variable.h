@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ * The Variable inside. What may change lies under its lock; a write prepares a value with the lock held,
+ * then commits it in steps that cannot fail. */
+#ifndef TVI_VARIABLE_H
+#define TVI_VARIABLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <tensorvar/variable.h>
+
+#include "tensor.h"
+
+typedef enum { TVI_NOT_MAPPED, TVI_MAPPED, TVI_MAPPED_EXCLUSIVELY } tvi_mapping;
+
+struct tv_variable {
+  _Atomic int64_t count;
+  char *name;
+  tv_dtype dtype;
+  tv_device device;
+  int rank;
+  bool is_trainable, has_concurrent_readers;
+  bool *is_open; /* [rank], NULL: no axis is */
+  tv_constraint constraint;
+
+  pthread_mutex_t lock;
+  tv_tensor *value;         /* a head of its own: its storage is alone if nobody else holds the bytes */
+  _Atomic uint64_t version; /* written under the lock */
+  _Atomic(const char *) writer; /* the verb that wrote last; static text */
+  tvi_mapping mapping;
+  tv_tensor *mapped; /* what the map shows, in host memory; may be `value` */
+};
+
+/* What a write does besides giving a value. */
+typedef enum { TVI_CREATE, TVI_WRITE, TVI_STEP } tvi_occasion;
+
+/* The value that the constraint makes of this one: retained, or NULL if it refuses. `name` is the
+ * Variable's. Needs an open scope. */
+tv_tensor *tvi_constrained(const char *who, const tv_constraint *constraint, const char *name,
+                           tvi_occasion occasion, tv_tensor *value);
+/* Whether it could be one for this dtype. TV_EVALUE, TV_EDTYPE. */
+bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype);
+
+/* With the lock held: TV_EBUSY while mapped. */
+tv_status tvi_variable_writable(const char *who, const tv_variable *v);
+/* With the lock held: whether bytes may change in place. */
+bool tvi_variable_is_alone(const tv_variable *v);
+/* With the lock held: `fresh`, whose count moves in, is the value; gives back the old one, to be released
+ * after unlocking. Cannot fail. */
+tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb);
+
+const char *tvi_variable_writer(tv_variable *v);
+
+/* A value that can be a Variable's without a copy, shared; else a copy. Retained. */
+tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device);
+
+#endif
