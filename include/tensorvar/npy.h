@@ -13,9 +13,9 @@ TV_BEGIN_C
 
 /** Whether a load copies the elements, or uses the file's own pages. */
 typedef enum tv_npy_map {
-  TV_NPY_COPY,          /* read into memory of the tensor's own */
-  TV_NPY_MAP,           /* map, read-only: shared with every process that maps the file */
-  TV_NPY_MAP_WRITABLE  /* map, copy on write: a Variable may change it in place, the file never */
+  TV_NPY_COPY,        /* read into memory of the tensor's own */
+  TV_NPY_MAP,         /* map, read-only: pages shared with every process that maps the file */
+  TV_NPY_MAP_WRITABLE /* map, copy on write: a Variable writes in place, and the file keeps its bytes */
 } tv_npy_map;
 
 /**
