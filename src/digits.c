@@ -6,8 +6,8 @@
  * R. K. Dybvig, "Printing floating-point numbers quickly and accurately" (PLDI 1996). Cutting and
  * extending the digits follows NumPy 2.2 (_core/src/multiarray/dragon4.c), so that text is equal.
  *
- * The value is r / s, and the gaps to its neighbours reach m_low / s below and m_high / s above: all
- * four are big integers. A digit is the whole part of 10 r / s. Digits end when what is left is
+ * The value is r / s, and the gaps to its neighbours reach m_low / s below and m_high / s above:
+ * all four are big integers. A digit is the whole part of 10 r / s. Digits end when what is left is
  * within a gap: any number there reads back as x. docs/adr tells why this is not a library. */
 #include "digits.h"
 

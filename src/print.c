@@ -3,9 +3,9 @@
  *
  * Two passes over the elements that are shown: the first finds the column that all of them fit into
  * (widths, digits, exponent form or not), the second writes rows into lines of at most 75
- * characters. The rules are those of NumPy 2.2 _core/arrayprint.py; names of its functions are given
- * where a rule is not obvious. Digits are made in digits.c; what a tensor or Variable adds is in
- * format.c. */
+ * characters. The rules are those of NumPy 2.2 _core/arrayprint.py; names of its functions are
+ * given where a rule is not obvious. Digits are made in digits.c; what a tensor or Variable adds is
+ * in format.c. */
 #include "print.h"
 
 #include <string.h>
@@ -31,10 +31,14 @@ static uint64_t load_bits(const void *from, int64_t bytes) {
   uint32_t b4;
   uint64_t b8;
   switch (bytes) {
-    case 1: return memcpy(&b1, from, 1), b1;
-    case 2: return memcpy(&b2, from, 2), b2;
-    case 4: return memcpy(&b4, from, 4), b4;
-    default: return memcpy(&b8, from, 8), b8;
+    case 1:
+      return memcpy(&b1, from, 1), b1;
+    case 2:
+      return memcpy(&b2, from, 2), b2;
+    case 4:
+      return memcpy(&b4, from, 4), b4;
+    default:
+      return memcpy(&b8, from, 8), b8;
   }
 }
 
@@ -60,10 +64,14 @@ static uint64_t bits_at(const reals *x, int64_t i) {
 static tvi_float float_at(const reals *x, int64_t i) {
   const uint64_t bits = bits_at(x, i);
   switch (x->dtype) {
-    case TV_F16: return tvi_float_unpack(bits, 5, 10);
-    case TV_BF16: return tvi_float_unpack(bits, 8, 7);
-    case TV_F32: return tvi_float_unpack(bits, 8, 23);
-    default: return tvi_float_unpack(bits, 11, 52);
+    case TV_F16:
+      return tvi_float_unpack(bits, 5, 10);
+    case TV_BF16:
+      return tvi_float_unpack(bits, 8, 7);
+    case TV_F32:
+      return tvi_float_unpack(bits, 8, 23);
+    default:
+      return tvi_float_unpack(bits, 11, 52);
   }
 }
 
@@ -71,10 +79,14 @@ static tvi_float float_at(const reals *x, int64_t i) {
 static double value_of(tv_dtype dtype, uint64_t bits) {
   double value;
   switch (dtype) {
-    case TV_F16: return (double)tvi_f16_load((uint16_t)bits);
-    case TV_BF16: return (double)tvi_bf16_load((uint16_t)bits);
-    case TV_F32: return (double)tvi_float_of((uint32_t)bits);
-    default: return memcpy(&value, &bits, sizeof value), value;
+    case TV_F16:
+      return (double)tvi_f16_load((uint16_t)bits);
+    case TV_BF16:
+      return (double)tvi_bf16_load((uint16_t)bits);
+    case TV_F32:
+      return (double)tvi_float_of((uint32_t)bits);
+    default:
+      return memcpy(&value, &bits, sizeof value), value;
   }
 }
 
@@ -132,7 +144,7 @@ static column column_of(const reals *x, bool has_plus) {
     c.right = larger(c.right, d.fraction);
     exponent = larger(exponent, d.exponent);
   }
-  c.style.least = 0; /* whole numbers are exact: 58464., not the shorter 58460. */
+  c.style.least = 0;     /* whole numbers are exact: 58464., not the shorter 58460. */
   if (c.is_scientific) { /* all have the same digits; positional ones are filled with spaces */
     c.style = (tvi_decimal_style){TVI_TRIM_KEEP, c.right, c.right, has_plus, exponent};
     c.right += exponent + 2;
@@ -150,20 +162,20 @@ static const char *special_text(const tvi_float *f, bool has_plus) {
 }
 
 /* `unit` follows the digits, before the spaces that fill the column: "j" or nothing. */
-static void put_real(tvi_text *out, const column *c, const tvi_float *f, const char *unit) {
+static void put_real(tvi_writer *out, const column *c, const tvi_float *f, const char *unit) {
   if (f->kind != TVI_FINITE) {
     const char *text = special_text(f, c->style.has_plus);
-    tvi_text_put_repeated(out, ' ', c->left + c->right + 1 - (int)strlen(text));
-    tvi_text_put_string(out, text);
-    tvi_text_put_string(out, unit);
+    tvi_writer_put_repeated(out, ' ', c->left + c->right + 1 - (int)strlen(text));
+    tvi_writer_put_string(out, text);
+    tvi_writer_put_string(out, unit);
     return;
   }
   tvi_decimal d;
   (c->is_scientific ? tvi_decimal_scientific : tvi_decimal_positional)(f, &c->style, &d);
-  tvi_text_put_repeated(out, ' ', c->left - d.whole);
-  tvi_text_put(out, d.text, d.n);
-  tvi_text_put_string(out, unit);
-  if (!c->is_scientific) tvi_text_put_repeated(out, ' ', c->right - d.fraction);
+  tvi_writer_put_repeated(out, ' ', c->left - d.whole);
+  tvi_writer_put(out, d.text, d.n);
+  tvi_writer_put_string(out, unit);
+  if (!c->is_scientific) tvi_writer_put_repeated(out, ' ', c->right - d.fraction);
 }
 
 static int integer_text(tv_dtype dtype, const void *element, char *out) {
@@ -177,7 +189,7 @@ static int integer_text(tv_dtype dtype, const void *element, char *out) {
 /* ---- an array in lines ---------------------------------------------------------------------- */
 
 typedef struct job {
-  tvi_text *out;
+  tvi_writer *out;
   tv_dtype dtype;
   int rank;
   const int64_t *shape, *shown;
@@ -187,7 +199,7 @@ typedef struct job {
   const char *separator; /* ", " or " " */
   int indent;            /* of the outermost bracket's content */
   int line_width;
-  tvi_text word;
+  tvi_writer word;
 } job;
 
 /* Write the next element into j->word. */
@@ -198,9 +210,10 @@ static void make_word(job *j) {
   j->next += size;
   j->word.n = 0;
   if (j->dtype == TV_BOOL) {
-    tvi_text_put_string(&j->word, !*element ? "False" : j->rank ? " True" : "True");
+    tvi_writer_put_string(&j->word, !*element ? "False" : j->rank ? " True" : "True");
   } else if (is_real(j->dtype) || is_complex(j->dtype)) {
-    const reals re = reals_of(j->dtype, element, 1, false), im = reals_of(j->dtype, element, 1, true);
+    const reals re = reals_of(j->dtype, element, 1, false),
+                im = reals_of(j->dtype, element, 1, true);
     const tvi_float f = float_at(&re, 0);
     put_real(&j->word, &j->real, &f, "");
     if (!is_complex(j->dtype)) return;
@@ -208,19 +221,17 @@ static void make_word(job *j) {
     put_real(&j->word, &j->imaginary, &g, "j");
   } else {
     const int n = integer_text(j->dtype, element, digits);
-    tvi_text_put_repeated(&j->word, ' ', j->width - n);
-    tvi_text_put(&j->word, digits, n);
+    tvi_writer_put_repeated(&j->word, ' ', j->width - n);
+    tvi_writer_put(&j->word, digits, n);
   }
 }
 
-static void put_indent(job *j, int axis) {
-  tvi_text_put_repeated(j->out, ' ', j->indent + axis);
-}
+static void put_indent(job *j, int axis) { tvi_writer_put_repeated(j->out, ' ', j->indent + axis); }
 
 /* What stands between two parts of an axis: a comma perhaps, and line feeds. */
 static void put_gap(job *j, int axis) {
-  tvi_text_put(j->out, j->separator, (int64_t)strlen(j->separator) - 1);
-  tvi_text_put_repeated(j->out, '\n', j->rank - 1 - axis);
+  tvi_writer_put(j->out, j->separator, (int64_t)strlen(j->separator) - 1);
+  tvi_writer_put_repeated(j->out, '\n', j->rank - 1 - axis);
 }
 
 static bool is_cut(const job *j, int axis) { return j->shown[axis] < j->shape[axis]; }
@@ -230,12 +241,12 @@ static void put_word(job *j, const char *word, int64_t n, int64_t *line) {
   const int hang = j->indent + j->rank - 1;
   const int64_t width = j->out->n - *line;
   if (width + n > j->line_width && width > hang) {
-    tvi_text_trim(j->out, *line);
-    tvi_text_put(j->out, "\n", 1);
+    tvi_writer_trim(j->out, *line);
+    tvi_writer_put(j->out, "\n", 1);
     *line = j->out->n;
     put_indent(j, j->rank - 1);
   }
-  tvi_text_put(j->out, word, n);
+  tvi_writer_put(j->out, word, n);
 }
 
 /* One run along the last axis, without its brackets. The line so far is as long as the indent of
@@ -244,10 +255,10 @@ static void put_row(job *j) {
   const int axis = j->rank - 1;
   int64_t line = j->out->n - (j->indent + axis);
   for (int64_t i = 0; i < j->shown[axis]; i++) {
-    if (i) tvi_text_put_string(j->out, j->separator);
+    if (i) tvi_writer_put_string(j->out, j->separator);
     if (i == EDGE && is_cut(j, axis)) {
       put_word(j, "...", 3, &line);
-      tvi_text_put_string(j->out, j->separator);
+      tvi_writer_put_string(j->out, j->separator);
     }
     make_word(j);
     put_word(j, j->word.bytes, j->word.n, &line);
@@ -258,24 +269,24 @@ static void put_row(job *j) {
 static void put_rows(job *j) {
   int64_t index[TV_MAX_RANK] = {0};
   const int last = j->rank - 1;
-  tvi_text_put_repeated(j->out, '[', j->rank);
+  tvi_writer_put_repeated(j->out, '[', j->rank);
   while (!j->out->has_failed && !j->word.has_failed) {
     put_row(j);
-    tvi_text_put(j->out, "]", 1);
+    tvi_writer_put(j->out, "]", 1);
     int axis = last - 1;
     for (; axis >= 0 && ++index[axis] == j->shown[axis]; axis--) {
       index[axis] = 0;
-      tvi_text_put(j->out, "]", 1);
+      tvi_writer_put(j->out, "]", 1);
     }
     if (axis < 0) break;
     put_gap(j, axis);
     put_indent(j, axis);
     if (index[axis] == EDGE && is_cut(j, axis)) {
-      tvi_text_put_string(j->out, "...");
+      tvi_writer_put_string(j->out, "...");
       put_gap(j, axis);
       put_indent(j, axis);
     }
-    tvi_text_put_repeated(j->out, '[', last - axis);
+    tvi_writer_put_repeated(j->out, '[', last - axis);
   }
 }
 
@@ -292,12 +303,12 @@ int64_t tvi_print_shown(int rank, const int64_t *shape, int64_t *shown) {
 }
 
 /* array2string. */
-static void put_elements(tvi_text *out, tv_dtype dtype, int rank, const int64_t *shape,
+static void put_elements(tvi_writer *out, tv_dtype dtype, int rank, const int64_t *shape,
                          const void *elements, tv_text_style style) {
   int64_t shown[TV_MAX_RANK];
   const int64_t n = tvi_print_shown(rank, shape, shown);
   if (!n) {
-    tvi_text_put_string(out, "[]");
+    tvi_writer_put_string(out, "[]");
     return;
   }
   job j = {.out = out,
@@ -310,7 +321,7 @@ static void put_elements(tvi_text *out, tv_dtype dtype, int rank, const int64_t 
            .indent = style == TV_REPR ? (int)strlen("array([") : 1,
            /* each bracket that will close takes a column, and so does a comma or the repr's ")" */
            .line_width = LINE_WIDTH - (style == TV_REPR) - rank,
-           .word = TVI_TEXT};
+           .word = TVI_WRITER};
   if (is_real(dtype) || is_complex(dtype)) {
     const reals re = reals_of(dtype, elements, n, false), im = reals_of(dtype, elements, n, true);
     j.real = column_of(&re, false);
@@ -326,18 +337,18 @@ static void put_elements(tvi_text *out, tv_dtype dtype, int rank, const int64_t 
     put_rows(&j);
   } else {
     make_word(&j);
-    tvi_text_put(out, j.word.bytes, j.word.n);
+    tvi_writer_put(out, j.word.bytes, j.word.n);
   }
   out->has_failed |= j.word.has_failed;
-  tvi_text_free(&j.word);
+  tvi_writer_free(&j.word);
 }
 
 /* ---- a 0-d array's str: the text of a NumPy scalar ------------------------------------------ */
 
-static void put_scalar_real(tvi_text *out, const reals *x, bool has_plus, tvi_trim trim) {
+static void put_scalar_real(tvi_writer *out, const reals *x, bool has_plus, tvi_trim trim) {
   const tvi_float f = float_at(x, 0);
   if (f.kind != TVI_FINITE) {
-    tvi_text_put_string(out, special_text(&f, has_plus));
+    tvi_writer_put_string(out, special_text(&f, has_plus));
     return;
   }
   const uint64_t magnitude = UINT64_MAX >> (65 - 8 * tv_dtype_size(x->dtype));
@@ -350,10 +361,10 @@ static void put_scalar_real(tvi_text *out, const reals *x, bool has_plus, tvi_tr
     const tvi_decimal_style style = {TVI_TRIM_ALL, -1, -1, has_plus, 2};
     tvi_decimal_scientific(&f, &style, &d);
   }
-  tvi_text_put(out, d.text, d.n);
+  tvi_writer_put(out, d.text, d.n);
 }
 
-static void put_scalar(tvi_text *out, tv_dtype dtype, const void *element) {
+static void put_scalar(tvi_writer *out, tv_dtype dtype, const void *element) {
   const reals re = reals_of(dtype, element, 1, false), im = reals_of(dtype, element, 1, true);
   if (is_real(dtype)) {
     put_scalar_real(out, &re, false, TVI_TRIM_ZERO);
@@ -361,52 +372,53 @@ static void put_scalar(tvi_text *out, tv_dtype dtype, const void *element) {
     put_elements(out, dtype, 0, NULL, element, TV_STR);
   } else if (!bits_at(&re, 0)) { /* +0: "2j" */
     put_scalar_real(out, &im, false, TVI_TRIM_ALL);
-    tvi_text_put(out, "j", 1);
+    tvi_writer_put(out, "j", 1);
   } else {
-    tvi_text_put(out, "(", 1);
+    tvi_writer_put(out, "(", 1);
     put_scalar_real(out, &re, false, TVI_TRIM_ALL);
     put_scalar_real(out, &im, true, TVI_TRIM_ALL);
-    tvi_text_put(out, "j)", 2);
+    tvi_writer_put(out, "j)", 2);
   }
 }
 
 /* ---- the whole text ------------------------------------------------------------------------- */
 
 /* _array_repr_implementation: the elements, then what they do not tell. */
-static void put_repr(tvi_text *out, tv_dtype dtype, int rank, const int64_t *shape,
+static void put_repr(tvi_writer *out, tv_dtype dtype, int rank, const int64_t *shape,
                      const void *elements) {
   const int64_t size = size_of(rank, shape);
   const bool has_shape = size > THRESHOLD || (!size && rank != 1);
-  const bool is_implied = dtype == TV_BOOL || dtype == TV_I64 || dtype == TV_F64 || dtype == TV_C128;
+  const bool is_implied =
+      dtype == TV_BOOL || dtype == TV_I64 || dtype == TV_F64 || dtype == TV_C128;
   const bool has_dtype = !size || !is_implied;
   int64_t line = out->n;
-  tvi_text_put_string(out, "array(");
+  tvi_writer_put_string(out, "array(");
   put_elements(out, dtype, rank, shape, elements, TV_REPR);
   if (has_shape || has_dtype) {
-    tvi_text more = TVI_TEXT;
+    tvi_writer more = TVI_WRITER;
     if (has_shape) {
-      tvi_text_put_string(&more, "shape=");
-      tvi_text_put_tuple(&more, rank, shape);
+      tvi_writer_put_string(&more, "shape=");
+      tvi_writer_put_tuple(&more, rank, shape);
     }
-    if (has_shape && has_dtype) tvi_text_put(&more, ", ", 2);
+    if (has_shape && has_dtype) tvi_writer_put(&more, ", ", 2);
     if (has_dtype) {
-      tvi_text_put_string(&more, "dtype=");
-      tvi_text_put_string(&more, tv_dtype_name(dtype));
+      tvi_writer_put_string(&more, "dtype=");
+      tvi_writer_put_string(&more, tv_dtype_name(dtype));
     }
-    tvi_text_put(out, ",", 1);
+    tvi_writer_put(out, ",", 1);
     for (int64_t i = out->n; i > line; i--) {
       if (out->bytes[i - 1] == '\n') line = i;
     }
     const bool fits = out->n - line + 1 + more.n + 1 <= LINE_WIDTH;
-    tvi_text_put_string(out, fits ? " " : "\n      ");
-    tvi_text_put(out, more.bytes, more.n);
+    tvi_writer_put_string(out, fits ? " " : "\n      ");
+    tvi_writer_put(out, more.bytes, more.n);
     out->has_failed |= more.has_failed;
-    tvi_text_free(&more);
+    tvi_writer_free(&more);
   }
-  tvi_text_put(out, ")", 1);
+  tvi_writer_put(out, ")", 1);
 }
 
-void tvi_print_array(tvi_text *out, tv_dtype dtype, int rank, const int64_t *shape,
+void tvi_print_array(tvi_writer *out, tv_dtype dtype, int rank, const int64_t *shape,
                      const void *elements, tv_text_style style) {
   if (style == TV_REPR) {
     put_repr(out, dtype, rank, shape, elements);

@@ -4,7 +4,7 @@
 #define TVI_PRINT_H
 #include <tensorvar/print.h>
 
-#include "text.h"
+#include "writer.h"
 
 /**
  * The sizes of what is shown of an array: of all axes, or 3 + 3 of each long one.
@@ -16,7 +16,7 @@ int64_t tvi_print_shown(int rank, const int64_t *shape, int64_t *shown);
 
 /** Add NumPy's text of an array of this shape; `elements` are those of tvi_print_shown, in C order
  *  without gaps. */
-void tvi_print_array(tvi_text *out, tv_dtype dtype, int rank, const int64_t *shape,
+void tvi_print_array(tvi_writer *out, tv_dtype dtype, int rank, const int64_t *shape,
                      const void *elements, tv_text_style style);
 
 #endif

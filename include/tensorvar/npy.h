@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * .npy files: NumPy's format for one array, versions 1, 2 and 3.
  *
- * Reading is strict: a file is refused, with TV_EFORMAT and a text that says where and why, if NumPy
- * refuses it, if two readers could read it differently, or if it holds what no tensor can (text, dates,
- * records, objects). All of a header is checked before memory is taken, and no more is taken than the
- * file holds. Writing is all or nothing. */
+ * Reading is strict: a file is refused, with TV_EFORMAT and a text that says where and why, if
+ * NumPy refuses it, if two readers could read it differently, or if it holds what no tensor can
+ * (text, dates, records, objects). All of a header is checked before memory is taken, and no more
+ * is taken than the file holds. Writing is all or nothing. */
 #ifndef TENSORVAR_NPY_H
 #define TENSORVAR_NPY_H
 
@@ -15,22 +15,23 @@ TV_BEGIN_C
 typedef enum tv_npy_map {
   TV_NPY_COPY,        /* read into memory of the tensor's own */
   TV_NPY_MAP,         /* map, read-only: pages shared with every process that maps the file */
-  TV_NPY_MAP_WRITABLE /* map, copy on write: a Variable writes in place, and the file keeps its bytes */
+  TV_NPY_MAP_WRITABLE /* map, copy on write: a Variable writes in place, and the file keeps its
+                         bytes */
 } tv_npy_map;
 
 /**
  * How to load. Begin with TV_NPY_OPTIONS.
  *
  * A map costs no copy and no memory until it is read, and asks something in return: if somebody
- * shortens the file while it is mapped, or its disk fails, reading the lost pages raises SIGBUS, which
- * ends the process. What others write into the file may be seen. Files saved by this library are
- * replaced, never rewritten in place, so saving over a mapped file is safe.
+ * shortens the file while it is mapped, or its disk fails, reading the lost pages raises SIGBUS,
+ * which ends the process. What others write into the file may be seen. Files saved by this library
+ * are replaced, never rewritten in place, so saving over a mapped file is safe.
  */
 typedef struct tv_npy_options {
   size_t size;
   tv_npy_map map;
-  /** Fail where a map is not possible, instead of copying: bytes swapped or misaligned for their type,
-   *  no regular file, another device than TV_CPU. */
+  /** Fail where a map is not possible, instead of copying: bytes swapped or misaligned for their
+   * type, no regular file, another device than TV_CPU. */
   bool require_map;
   /** Read 2-byte void (`V2`) as bfloat16: so NumPy writes it, without the name. */
   bool void2_is_bf16;
@@ -76,7 +77,8 @@ typedef struct tv_npy_layout {
  *
  * Errors    - TV_EVALUE        path is NULL; options have size 0
  *           - TV_EIO           opening or reading failed, in the system's words
- *           - TV_EFORMAT       refused; the text names the file, the byte, what was found and expected
+ *           - TV_EFORMAT       refused; the text names the file, the byte, what was found and
+ * expected
  *           - TV_EUNSUPPORTED  a map was required and cannot be
  *           - TV_ENOMEM        memory for the elements
  * Source    NumPy `load`, `numpy.lib.format`.
@@ -101,9 +103,9 @@ TV_API tv_status tv_npy_info(const char *path, const tv_npy_options *options,
  *
  *     tv_npy_save("w.npy", tv_read(w), NULL);
  *
- * The new file replaces the old one at once, when all of it is on the disk; on a failure the old file
- * is as it was. Symbolic links are followed, permission bits kept; hard links and ownership are not. A
- * device or FIFO is written directly.
+ * The new file replaces the old one at once, when all of it is on the disk; on a failure the old
+ * file is as it was. Symbolic links are followed, permission bits kept; hard links and ownership
+ * are not. A device or FIFO is written directly.
  *
  * Writes    the file, through a temporary one beside it
  * Errors    - TV_EVALUE   path or x is NULL; options have size 0

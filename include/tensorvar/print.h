@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Tensors and Variables as text: what NumPy 2.2 and TensorFlow print. The text does not depend on the
- * locale. bfloat16, which NumPy does not have, prints as its float16 does, with its own digits. */
+ * Tensors and Variables as text: what NumPy 2.2 and TensorFlow print. The text does not depend on
+ * the locale. bfloat16, which NumPy does not have, prints as its float16 does, with its own digits.
+ */
 #ifndef TENSORVAR_PRINT_H
 #define TENSORVAR_PRINT_H
 

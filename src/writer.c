@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Text that grows, and foreign bytes made fit for a message. */
-#include "text.h"
+#include "writer.h"
 
 #include <string.h>
 
 #include "memory.h"
 
-void tvi_text_free(tvi_text *text) {
+void tvi_writer_free(tvi_writer *text) {
   tvi_free(text->bytes);
-  *text = (tvi_text)TVI_TEXT;
+  *text = (tvi_writer)TVI_WRITER;
 }
 
 /* Room for n more bytes; NULL if there is none. */
-static char *reserve(tvi_text *text, int64_t n) {
+static char *reserve(tvi_writer *text, int64_t n) {
   if (text->has_failed || n <= 0) return NULL;
   if (n > text->capacity - text->n) {
     if (n > INT64_MAX / 4 - text->n) {
@@ -21,7 +21,7 @@ static char *reserve(tvi_text *text, int64_t n) {
     }
     /* Doubling keeps the bytes copied below twice the bytes written. */
     const int64_t capacity = text->n + n > 128 ? 2 * (text->n + n) : 256;
-    char *bytes = tvi_realloc(text->bytes, (size_t)capacity);
+    char *bytes = tvi_realloc(text->bytes, capacity);
     if (!bytes) {
       text->has_failed = true;
       return NULL;
@@ -34,40 +34,40 @@ static char *reserve(tvi_text *text, int64_t n) {
   return out;
 }
 
-void tvi_text_put(tvi_text *text, const char *bytes, int64_t n) {
+void tvi_writer_put(tvi_writer *text, const char *bytes, int64_t n) {
   char *out = reserve(text, n);
   if (out) memcpy(out, bytes, (size_t)n);
 }
 
-void tvi_text_put_string(tvi_text *text, const char *string) {
-  tvi_text_put(text, string, (int64_t)strlen(string));
+void tvi_writer_put_string(tvi_writer *text, const char *string) {
+  tvi_writer_put(text, string, (int64_t)strlen(string));
 }
 
-void tvi_text_put_repeated(tvi_text *text, char c, int64_t n) {
+void tvi_writer_put_repeated(tvi_writer *text, char c, int64_t n) {
   char *out = reserve(text, n);
   if (out) memset(out, c, (size_t)n);
 }
 
-void tvi_text_put_int(tvi_text *text, int64_t value) {
+void tvi_writer_put_int(tvi_writer *text, int64_t value) {
   char digits[TVI_INTEGER_SIZE];
   const uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-  tvi_text_put(text, digits, tvi_integer_text(magnitude, value < 0, digits));
+  tvi_writer_put(text, digits, tvi_integer_text(magnitude, value < 0, digits));
 }
 
-void tvi_text_put_tuple(tvi_text *text, int rank, const int64_t *shape) {
-  tvi_text_put(text, "(", 1);
+void tvi_writer_put_tuple(tvi_writer *text, int rank, const int64_t *shape) {
+  tvi_writer_put(text, "(", 1);
   for (int i = 0; i < rank; i++) {
-    if (i) tvi_text_put(text, ", ", 2);
+    if (i) tvi_writer_put(text, ", ", 2);
     if (shape[i] < 0) {
-      tvi_text_put_string(text, "None");
+      tvi_writer_put_string(text, "None");
     } else {
-      tvi_text_put_int(text, shape[i]);
+      tvi_writer_put_int(text, shape[i]);
     }
   }
-  tvi_text_put_string(text, rank == 1 ? ",)" : ")");
+  tvi_writer_put_string(text, rank == 1 ? ",)" : ")");
 }
 
-void tvi_text_trim(tvi_text *text, int64_t from) {
+void tvi_writer_trim(tvi_writer *text, int64_t from) {
   while (!text->has_failed && text->n > from && text->bytes[text->n - 1] == ' ') text->n--;
 }
 
