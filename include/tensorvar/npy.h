@@ -11,6 +11,21 @@
 #include <tensorvar/tensor.h>
 TV_BEGIN_C
 
+/** What a header says. Begin with TV_NPY_LAYOUT. */
+typedef struct tv_npy_layout {
+  size_t size;
+  int version; /* 1, 2 or 3 */
+  tv_dtype dtype;
+  bool is_big_endian; /* of elements wider than a byte */
+  bool is_fortran;    /* elements lie with the first axis fastest */
+  int rank;
+  int64_t shape[TV_MAX_RANK];
+  int64_t offset; /* of the first element, in bytes from the start */
+  int64_t bytes;  /* of all elements */
+} tv_npy_layout;
+#define TV_NPY_LAYOUT \
+  { sizeof(tv_npy_layout), 0, TV_DTYPE_NONE, false, false, 0, {0}, 0, 0 }
+
 /** Whether a load copies the elements, or uses the file's own pages. */
 typedef enum tv_npy_map {
   TV_NPY_COPY,        /* read into memory of the tensor's own */
@@ -37,11 +52,13 @@ typedef struct tv_npy_options {
   bool void2_is_bf16;
   /** Where the tensor goes; TV_DEVICE_NONE: the thread's current device. */
   tv_device device;
-  /** If not NULL: told whether the elements are the file's own pages. */
+  /** If not NULL: told, once all went well, whether the elements are the file's own pages, and what
+   *  the header said. */
   bool *is_mapped;
+  tv_npy_layout *layout;
 } tv_npy_options;
 #define TV_NPY_OPTIONS \
-  { sizeof(tv_npy_options), TV_NPY_COPY, false, false, TV_DEVICE_NONE, NULL }
+  { sizeof(tv_npy_options), TV_NPY_COPY, false, false, TV_DEVICE_NONE, NULL, NULL }
 
 /** How to save. Begin with TV_NPY_SAVE_OPTIONS. */
 typedef struct tv_npy_save_options {
@@ -51,21 +68,6 @@ typedef struct tv_npy_save_options {
 } tv_npy_save_options;
 #define TV_NPY_SAVE_OPTIONS \
   { sizeof(tv_npy_save_options), true }
-
-/** What a header says. Begin with TV_NPY_LAYOUT. */
-typedef struct tv_npy_layout {
-  size_t size;
-  int version; /* 1, 2 or 3 */
-  tv_dtype dtype;
-  bool is_big_endian; /* of elements wider than a byte */
-  bool is_fortran;    /* elements lie with the first axis fastest */
-  int rank;
-  int64_t shape[TV_MAX_RANK];
-  int64_t offset; /* of the first element, in bytes from the start */
-  int64_t bytes;  /* of all elements */
-} tv_npy_layout;
-#define TV_NPY_LAYOUT \
-  { sizeof(tv_npy_layout), 0, TV_DTYPE_NONE, false, false, 0, {0}, 0, 0 }
 
 /**
  * The array in a .npy file.
