@@ -10,17 +10,23 @@ typedef struct {
   _Atomic int64_t count; /* tensors that show it, and whoever else holds it */
   tv_device device;
   int64_t bytes;
-  void *data;               /* NULL if bytes is 0 */
-  bool is_borrowed;         /* the bytes are somebody else's: never written, never shared by assigning */
-  void (*release)(void *user); /* of borrowed bytes, at the end; may be NULL */
+  void *data;       /* NULL if bytes is 0 */
+  bool is_borrowed; /* the bytes are somebody else's: never written, never shared by assigning */
+  void (*release)(void *user); /* of bytes that are not from the device, at the end; may be NULL */
   void *user;
 } tvi_storage;
 
 /* bytes >= 0 of the device, content undefined, count 1; NULL with TV_ENOMEM. */
 tvi_storage *tvi_storage_new(tv_device device, int64_t bytes);
 
-/* Somebody else's bytes in host memory, count 1. On failure `release` is called before it returns. */
-tvi_storage *tvi_storage_borrow(const void *data, int64_t bytes, void (*release)(void *), void *user);
+/* Somebody else's bytes in host memory, count 1. On failure `release` is called before it returns.
+ */
+tvi_storage *tvi_storage_borrow(const void *data, int64_t bytes, void (*release)(void *),
+                                void *user);
+
+/* Host memory that did not come from the device and is now ours, to be written as any other: a
+ * private map of a file. As tvi_storage_borrow otherwise. */
+tvi_storage *tvi_storage_adopt(void *data, int64_t bytes, void (*release)(void *), void *user);
 
 static inline void tvi_storage_retain(tvi_storage *storage) {
   atomic_fetch_add_explicit(&storage->count, 1, memory_order_relaxed);
