@@ -18,4 +18,7 @@ extern const tvi_loop_table tvi_loops_v1;
 extern const tvi_loop_table tvi_loops_v3, tvi_loops_v4;
 #endif
 
+/* Converts p[1] into p[0]; NULL from complex to real. In convert.c. */
+tvi_loop *tvi_convert_loop(tv_dtype from, tv_dtype to);
+
 #endif
