@@ -30,8 +30,8 @@ static const struct {
     {"FLOATING",
      "Any; bool and integers of 8 bits run in float16, of 16 in float32, wider in float64."},
     {"REALFLOAT",
-     "Any but complex, which is TV_EDTYPE; bool and integers of 8 bits run in float16, of 16 in\n"
-     " *           float32, wider in float64."},
+     "Any but complex, which is TV_EDTYPE; bool and integers of 8 bits run in float16, of 16\n"
+     " *           in float32, wider in float64."},
     {"QUOTIENT", "Any; bool and integers run in float64."},
 };
 

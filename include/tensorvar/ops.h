@@ -102,8 +102,8 @@ TV_API tv_tensor *tv_tanh(tv_tensor *x);
 /**
  * Logistic function of x, 1 / (1 + exp(-x)).
  *
- * Dtypes    Any but complex, which is TV_EDTYPE; bool and integers of 8 bits run in float16, of 16 in
- *           float32, wider in float64.
+ * Dtypes    Any but complex, which is TV_EDTYPE; bool and integers of 8 bits run in float16, of 16
+ *           in float32, wider in float64.
  * Gradient  dx = tv_multiply(g, tv_multiply(y, tv_subtract(tv_scalar(1), y)))
  */
 TV_API tv_tensor *tv_sigmoid(tv_tensor *x);

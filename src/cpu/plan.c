@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ * Plans: axes sorted, merged, tiled and split over threads. Elements do not depend on each other, so
+ * any order gives the same bits.
+ *
+ * The last axis is the inner loop. Where another operand is walked across its memory by it (a
+ * transposition), the two axes concerned are cut into tiles, so that cache lines are used whole. */
+#include "plan.h"
+
+#include <string.h>
+
+enum {
+  CHUNK = 32768, /* elements of work for one thread at a time */
+  TILE = 64,     /* elements of a side: 64 cache lines, and 64 by 64 doubles are 32 KiB */
+  SHORT = 16     /* an inner loop below this is worth swapping for a longer one */
+};
+
+static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+/* Whether axis i belongs outside of axis j: by the steps of the result, then of the inputs. */
+static bool is_outside(const tvi_plan *plan, int i, int j) {
+  for (int k = 0; k < plan->n_operands; k++) {
+    const int64_t a = magnitude(plan->steps[k][i]), b = magnitude(plan->steps[k][j]);
+    if (a != b) return a > b;
+  }
+  return i < j;
+}
+
+static void swap_axes(tvi_plan *plan, int i, int j) {
+  const int64_t size = plan->shape[i];
+  plan->shape[i] = plan->shape[j];
+  plan->shape[j] = size;
+  for (int k = 0; k < plan->n_operands; k++) {
+    const int64_t step = plan->steps[k][i];
+    plan->steps[k][i] = plan->steps[k][j];
+    plan->steps[k][j] = step;
+  }
+}
+
+static bool merges(const tvi_plan *plan, int outer, int inner) {
+  for (int k = 0; k < plan->n_operands; k++)
+    if (plan->steps[k][outer] != plan->steps[k][inner] * plan->shape[inner]) return false;
+  return true;
+}
+
+void tvi_plan_make(tvi_plan *plan, int rank, const int64_t *shape, int n_operands,
+                   const tv_operand *const *operands) {
+  plan->n_operands = n_operands;
+  plan->size = 1;
+  for (int k = 0; k < n_operands; k++)
+    plan->base[k] = operands[k]->is_immediate ? (char *)(uintptr_t)operands[k]->immediate.bytes
+                                              : operands[k]->data;
+  int n = 0;
+  for (int axis = 0; axis < rank; axis++) {
+    plan->size *= shape[axis];
+    if (shape[axis] == 1) continue;
+    plan->shape[n] = shape[axis];
+    for (int k = 0; k < n_operands; k++)
+      plan->steps[k][n] = operands[k]->is_immediate ? 0 : operands[k]->steps[axis];
+    n++;
+  }
+  plan->rank = n;
+  if (plan->size == 0) return;
+  for (int axis = 0; axis < n; axis++) {
+    if (plan->steps[0][axis] >= 0) continue;
+    for (int k = 0; k < n_operands; k++) {
+      plan->base[k] += plan->steps[k][axis] * (plan->shape[axis] - 1);
+      plan->steps[k][axis] = -plan->steps[k][axis];
+    }
+  }
+  for (int i = 1; i < n; i++) /* mostly in order already */
+    for (int j = i; j > 0 && is_outside(plan, j, j - 1); j--) swap_axes(plan, j, j - 1);
+  int last = 0;
+  for (int axis = 1; axis < n; axis++) {
+    if (merges(plan, last, axis)) {
+      plan->shape[last] *= plan->shape[axis];
+      for (int k = 0; k < n_operands; k++) plan->steps[k][last] = plan->steps[k][axis];
+    } else if (++last != axis) {
+      plan->shape[last] = plan->shape[axis];
+      for (int k = 0; k < n_operands; k++) plan->steps[k][last] = plan->steps[k][axis];
+    }
+  }
+  if (n == 0) { /* one element */
+    plan->shape[0] = 1;
+    for (int k = 0; k < n_operands; k++) plan->steps[k][0] = 0;
+  }
+  plan->rank = last + 1;
+  const int inner = plan->rank - 1;
+  if (inner > 0 && plan->shape[inner] < SHORT && plan->shape[inner - 1] >= 4 * plan->shape[inner])
+    swap_axes(plan, inner, inner - 1);
+}
+
+/* Runs elements [begin, end) of the plan's order. */
+static void run_range(const tvi_plan *plan, tvi_loop *loop, int64_t begin, int64_t end) {
+  const int inner = plan->rank - 1, n_operands = plan->n_operands;
+  const int64_t width = plan->shape[inner];
+  int64_t at[TV_MAX_RANK], steps[TVI_PLAN_OPERANDS], rest = begin;
+  char *p[TVI_PLAN_OPERANDS];
+  for (int k = 0; k < n_operands; k++) p[k] = plan->base[k], steps[k] = plan->steps[k][inner];
+  for (int axis = inner; axis >= 0; axis--) {
+    at[axis] = rest % plan->shape[axis];
+    rest /= plan->shape[axis];
+    for (int k = 0; k < n_operands; k++) p[k] += at[axis] * plan->steps[k][axis];
+  }
+  while (begin < end) {
+    int64_t n = width - at[inner];
+    if (n > end - begin) n = end - begin;
+    loop(n, p, steps);
+    begin += n;
+    if (begin >= end) return;
+    for (int k = 0; k < n_operands; k++) p[k] -= at[inner] * steps[k];
+    at[inner] = 0;
+    for (int axis = inner - 1; axis >= 0; axis--) {
+      for (int k = 0; k < n_operands; k++) p[k] += plan->steps[k][axis];
+      if (++at[axis] < plan->shape[axis]) break;
+      for (int k = 0; k < n_operands; k++) p[k] -= at[axis] * plan->steps[k][axis];
+      at[axis] = 0;
+    }
+  }
+}
+
+typedef struct {
+  const tvi_plan *plan;
+  tvi_loop *loop;
+  int64_t chunk; /* elements, or tiles */
+  int across;    /* the axis that is tiled with the inner one */
+  int64_t tiles, tile_rows, tile_columns;
+} run;
+
+static void run_chunk(void *context, int64_t i) {
+  const run *r = context;
+  const int64_t begin = i * r->chunk, end = begin + r->chunk;
+  run_range(r->plan, r->loop, begin, end < r->plan->size ? end : r->plan->size);
+}
+
+/* One tile: a block of `across` by inner, at one index of the other axes. */
+static void run_tile(const run *r, int64_t i) {
+  const tvi_plan *plan = r->plan;
+  const int inner = plan->rank - 1, n_operands = plan->n_operands;
+  const int64_t column = i % r->tile_columns * TILE;
+  i /= r->tile_columns;
+  const int64_t row = i % r->tile_rows * TILE;
+  i /= r->tile_rows;
+  int64_t steps[TVI_PLAN_OPERANDS];
+  char *p[TVI_PLAN_OPERANDS];
+  for (int k = 0; k < n_operands; k++) {
+    steps[k] = plan->steps[k][inner];
+    p[k] = plan->base[k] + row * plan->steps[k][r->across] + column * steps[k];
+  }
+  for (int axis = inner - 1; axis >= 0; axis--) {
+    if (axis == r->across) continue;
+    const int64_t at = i % plan->shape[axis];
+    i /= plan->shape[axis];
+    for (int k = 0; k < n_operands; k++) p[k] += at * plan->steps[k][axis];
+  }
+  const int64_t rows = plan->shape[r->across] - row, columns = plan->shape[inner] - column;
+  for (int64_t j = 0; j < (rows < TILE ? rows : TILE); j++) {
+    r->loop(columns < TILE ? columns : TILE, p, steps);
+    for (int k = 0; k < n_operands; k++) p[k] += plan->steps[k][r->across];
+  }
+}
+
+static void run_tiles(void *context, int64_t i) {
+  const run *r = context;
+  const int64_t begin = i * r->chunk, end = begin + r->chunk;
+  for (int64_t tile = begin; tile < (end < r->tiles ? end : r->tiles); tile++) run_tile(r, tile);
+}
+
+/* An axis along which some input lies closer together than along the inner one, by a cache line; -1:
+ * there is none. */
+static int axis_across(const tvi_plan *plan) {
+  const int inner = plan->rank - 1;
+  if (plan->shape[inner] < SHORT) return -1;
+  for (int k = 1; k < plan->n_operands; k++) {
+    if (magnitude(plan->steps[k][inner]) < 64) continue;
+    for (int axis = inner - 1; axis >= 0; axis--)
+      if (plan->steps[k][axis] && magnitude(plan->steps[k][axis]) < 64 && plan->shape[axis] >= 4)
+        return axis;
+  }
+  return -1;
+}
+
+void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost) {
+  if (plan->size == 0) return;
+  const int inner = plan->rank - 1;
+  run r = {.plan = plan, .loop = loop, .chunk = cost > 2 ? CHUNK / 8 : CHUNK, .across = -1};
+  if (inner > 0 && plan->size > TILE * TILE) r.across = axis_across(plan);
+  const bool is_parallel = tvi_worth_threads((double)plan->size * cost);
+  if (r.across >= 0) {
+    r.tile_rows = (plan->shape[r.across] + TILE - 1) / TILE;
+    r.tile_columns = (plan->shape[inner] + TILE - 1) / TILE;
+    r.tiles = plan->size / plan->shape[r.across] / plan->shape[inner] * r.tile_rows * r.tile_columns;
+    r.chunk = is_parallel ? (r.chunk + TILE * TILE - 1) / (TILE * TILE) : r.tiles;
+    tvi_parallel((r.tiles + r.chunk - 1) / r.chunk, run_tiles, &r);
+  } else if (is_parallel) {
+    tvi_parallel((plan->size + r.chunk - 1) / r.chunk, run_chunk, &r);
+  } else {
+    run_range(plan, loop, 0, plan->size);
+  }
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ * A plan: the loops that elementwise work over strided operands comes to, and the engine that runs it. */
+#ifndef TVI_CPU_PLAN_H
+#define TVI_CPU_PLAN_H
+
+#include "cpu.h"
+#include "loops.h"
+
+enum { TVI_PLAN_OPERANDS = 1 + TV_MAX_INPUTS };
+
+/* Axes of size above 1, none of which could be merged with its neighbour; the last is the inner loop. */
+typedef struct tvi_plan {
+  int rank, n_operands;
+  int64_t size; /* elements */
+  char *base[TVI_PLAN_OPERANDS]; /* operand 0 is the result */
+  int64_t shape[TV_MAX_RANK];
+  int64_t steps[TVI_PLAN_OPERANDS][TV_MAX_RANK];
+} tvi_plan;
+
+/* Axes are sorted and turned so that the result is walked upwards in memory. */
+void tvi_plan_make(tvi_plan *plan, int rank, const int64_t *shape, int n_operands,
+                   const tv_operand *const *operands);
+
+/* Calls the loop over all elements; `cost` is nanoseconds per element, a guess. */
+void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost);
+
+#endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT
+ * Reductions to a value: sum, max and min.
+ *
+ * The order of a floating sum follows the index k of an element alone (C order of the reduced axes):
+ *   1. Element k goes to accumulator k mod 16 of its run, k / 512. Accumulators begin at -0, which
+ *      changes nothing, and take their elements in order.
+ *   2. The run's accumulators a[0..16) are added by halves: a[i] += a[i + 8], then 4, 2, 1.
+ *   3. Runs are added pairwise, as a binary counter does: run 2j to run 2j + 1, pair to pair, and at
+ *      the end what is left from the lowest level up.
+ * So 2^c runs from a multiple of 2^c make one node of the tree, which is what a thread computes, and the
+ * error is that of 32 + log2(n / 512) + 4 additions. Complex numbers are two sums side by side.
+ *
+ * Integers, max and min go the same way with one accumulator: they come out alike in any order. */
+#include "reduce.h"
+
+#include <string.h>
+
+#include "dtypes.def"
+#include "scalar.h"
+
+enum {
+  LANES = 16,
+  WIDTH = 512,  /* bytes of a row of accumulators: all of them stay in L1 */
+  LEVELS = 48,  /* of the counter: 2^48 runs */
+  ITEM = 16,    /* largest element */
+  CHUNK = 64    /* runs that one thread adds at a time; a power of two */
+};
+
+/* Scalars are elements, or the two parts of one. */
+typedef struct reducer {
+  int lanes;
+  void (*fill)(void *to, int64_t n);                   /* with what changes nothing */
+  void (*join)(void *to, const void *with, int64_t n); /* to[i] = to[i] op with[i] */
+  tvi_extreme *run;                                    /* at most TVI_RUN contiguous elements */
+} reducer;
+
+/* The kernels ---------------------------------------------------------------------------------- */
+
+#define FILL(name, T, identity)                                  \
+  static void fill_##name(void *to, int64_t n) {                 \
+    T *const out = to;                                           \
+    for (int64_t i = 0; i < n; i++) out[i] = (T)(identity);      \
+  }
+#define JOIN(name, T, value)                                             \
+  static void join_##name(void *to, const void *with, int64_t n) {       \
+    T *restrict const out = to;                                          \
+    const T *restrict const in = with;                                   \
+    for (int64_t i = 0; i < n; i++) {                                    \
+      const T a = out[i], b = in[i];                                     \
+      out[i] = (T)(value);                                               \
+    }                                                                    \
+  }
+/* n elements over `lanes` accumulators of scalars, of which an element takes `parts`. */
+#define RUN(name, T, lanes, parts, identity, value)                  \
+  static void run_##name(const void *from, int64_t n, void *result) { \
+    const T *const in = from;                                        \
+    T acc[lanes];                                                    \
+    int64_t i = 0;                                                   \
+    for (int j = 0; j < lanes; j++) acc[j] = (T)(identity);          \
+    for (n *= parts; i + lanes <= n; i += lanes)                     \
+      for (int j = 0; j < lanes; j++) {                              \
+        const T a = acc[j], b = in[i + j];                           \
+        acc[j] = (T)(value);                                         \
+      }                                                              \
+    for (int j = 0; i + j < n; j++) {                                \
+      const T a = acc[j], b = in[i + j];                             \
+      acc[j] = (T)(value);                                           \
+    }                                                                \
+    for (int half = lanes / 2; half >= parts; half /= 2)             \
+      for (int j = 0; j < half; j++) {                               \
+        const T a = acc[j], b = acc[j + half];                       \
+        acc[j] = (T)(value);                                         \
+      }                                                              \
+    memcpy(result, acc, parts * sizeof(T));                          \
+  }
+#define KERNELS(name, T, lanes, parts, identity, value) \
+  FILL(name, T, identity)                               \
+  JOIN(name, T, value) RUN(name, T, lanes, parts, identity, value)
+
+KERNELS(sum_b1, uint8_t, 16, 1, 0, a | b)
+KERNELS(sum_8, uint8_t, 64, 1, 0, a + b)
+KERNELS(sum_16, uint16_t, 32, 1, 0, a + b)
+KERNELS(sum_32, uint32_t, 16, 1, 0, a + b)
+KERNELS(sum_64, uint64_t, 16, 1, 0, a + b)
+KERNELS(sum_f32, float, LANES, 1, -0.0, a + b)
+KERNELS(sum_f64, double, LANES, 1, -0.0, a + b)
+RUN(sum_c64, float, (2 * LANES), 2, -0.0, a + b)
+RUN(sum_c128, double, (2 * LANES), 2, -0.0, a + b)
+
+/* What maximum and minimum leave every number as it is. */
+#define LEAST_OF_b1 0
+#define LEAST_OF_i8 INT8_MIN
+#define LEAST_OF_i16 INT16_MIN
+#define LEAST_OF_i32 INT32_MIN
+#define LEAST_OF_i64 INT64_MIN
+#define LEAST_OF_u8 0
+#define LEAST_OF_u16 0
+#define LEAST_OF_u32 0
+#define LEAST_OF_u64 0
+#define LEAST_OF_f32 (-INFINITY)
+#define LEAST_OF_f64 (-(double)INFINITY)
+#define MOST_OF_b1 1
+#define MOST_OF_i8 INT8_MAX
+#define MOST_OF_i16 INT16_MAX
+#define MOST_OF_i32 INT32_MAX
+#define MOST_OF_i64 INT64_MAX
+#define MOST_OF_u8 UINT8_MAX
+#define MOST_OF_u16 UINT16_MAX
+#define MOST_OF_u32 UINT32_MAX
+#define MOST_OF_u64 UINT64_MAX
+#define MOST_OF_f32 INFINITY
+#define MOST_OF_f64 ((double)INFINITY)
+
+#define EXTREMES(tag, TAG, S, ...)                                       \
+  KERNELS(max_##tag, S, 16, 1, LEAST_OF_##tag, tvi_maximum_##tag(a, b)) \
+  KERNELS(min_##tag, S, 16, 1, MOST_OF_##tag, tvi_minimum_##tag(a, b))
+/* bool is stored as uint8, in which 0 and 1 compare as they should. */
+#define tvi_maximum_b1(a, b) ((a) | (b))
+#define tvi_minimum_b1(a, b) ((a) & (b))
+BOOLEAN(EXTREMES, )
+#undef tvi_maximum_b1
+#undef tvi_minimum_b1
+INTEGER(EXTREMES, )
+SINGLE(EXTREMES, )
+
+#define REDUCER(lanes, name) {lanes, fill_##name, join_##name, run_##name}
+static const reducer sums[TV_DTYPE_COUNT] = {
+    [TV_BOOL] = REDUCER(1, sum_b1), [TV_I8] = REDUCER(1, sum_8),
+    [TV_I16] = REDUCER(1, sum_16),  [TV_I32] = REDUCER(1, sum_32),
+    [TV_I64] = REDUCER(1, sum_64),  [TV_U8] = REDUCER(1, sum_8),
+    [TV_U16] = REDUCER(1, sum_16),  [TV_U32] = REDUCER(1, sum_32),
+    [TV_U64] = REDUCER(1, sum_64),  [TV_F32] = REDUCER(LANES, sum_f32),
+    [TV_F64] = REDUCER(LANES, sum_f64),
+    [TV_C64] = {LANES, fill_sum_f32, join_sum_f32, run_sum_c64},
+    [TV_C128] = {LANES, fill_sum_f64, join_sum_f64, run_sum_c128}};
+#define MAX(tag, TAG, ...) [TV_##TAG] = REDUCER(1, max_##tag),
+#define MIN(tag, TAG, ...) [TV_##TAG] = REDUCER(1, min_##tag),
+static const reducer maxima[TV_DTYPE_COUNT] = {BOOLEAN(MAX, ) INTEGER(MAX, ) SINGLE(MAX, )};
+static const reducer minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) SINGLE(MIN, )};
+
+tvi_extreme *tvi_extreme_of(tv_reduction reduction, tv_dtype dtype) {
+  return (reduction == TV_REDUCE_MAX ? maxima : minima)[dtype].run;
+}
+
+/* Lines and results ---------------------------------------------------------------------------- */
+
+/* Axes [from, to) without those of size 1, merged where they walk as one. */
+static int merge(const tv_reduce *job, int from, int to, int64_t *shape, int64_t *steps) {
+  int n = 0;
+  for (int axis = from; axis < to; axis++) {
+    const int64_t size = job->shape[axis], step = job->in.is_immediate ? 0 : job->in.steps[axis];
+    if (size == 1) continue;
+    if (n > 0 && steps[n - 1] == step * size) {
+      shape[n - 1] *= size;
+      steps[n - 1] = step;
+    } else {
+      shape[n] = size;
+      steps[n++] = step;
+    }
+  }
+  return n;
+}
+
+void tvi_reduce_axes(const tv_reduce *job, tv_dtype accumulates, tvi_line *line,
+                     tvi_results *results) {
+  line->n = results->n = 1;
+  for (int axis = 0; axis < job->kept; axis++) results->n *= job->shape[axis];
+  for (int axis = job->kept; axis < job->rank; axis++) line->n *= job->shape[axis];
+  results->rank = merge(job, 0, job->kept, results->shape, results->steps);
+  line->rank = merge(job, job->kept, job->rank, line->shape, line->steps);
+  line->item = tvi_item(job->dtype);
+  line->acc_item = tvi_item(accumulates);
+  line->is_native = accumulates == job->dtype;
+  line->load = tvi_convert_loop(job->dtype, accumulates);
+}
+
+static int64_t offset(int rank, const int64_t *shape, const int64_t *steps, int64_t i) {
+  int64_t at = 0;
+  for (int axis = rank - 1; axis >= 0 && i; axis--) {
+    at += i % shape[axis] * steps[axis];
+    i /= shape[axis];
+  }
+  return at;
+}
+
+int64_t tvi_line_offset(const tvi_line *line, int64_t k) {
+  return offset(line->rank, line->shape, line->steps, k);
+}
+
+int64_t tvi_results_offset(const tvi_results *results, int64_t i) {
+  return offset(results->rank, results->shape, results->steps, i);
+}
+
+bool tvi_reduces_columns(const tvi_line *line, const tvi_results *results) {
+  if (results->rank == 0) return false;
+  if (line->rank == 0) return true;
+  const int64_t across = results->steps[results->rank - 1], along = line->steps[line->rank - 1];
+  return results->shape[results->rank - 1] > 3 &&
+         (across < 0 ? -across : across) < (along < 0 ? -along : along);
+}
+
+/* Elements `step` bytes apart into consecutive ones of the type that accumulates. */
+static void pack(const tvi_line *line, char *out, const char *in, int64_t step, int64_t n) {
+  char *const p[] = {out, (char *)(uintptr_t)in};
+  const int64_t steps[] = {line->acc_item, step};
+  line->load(n, p, steps);
+}
+
+const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int64_t n,
+                         void *buffer) {
+  const int inner = line->rank - 1;
+  if (inner <= 0 && line->is_native && (inner < 0 || line->steps[0] == line->item))
+    return from + (inner < 0 ? 0 : k * line->item);
+  if (inner < 0) {
+    pack(line, buffer, from, 0, n);
+    return buffer;
+  }
+  int64_t at = k % line->shape[inner];
+  for (char *out = buffer; n > 0; at = 0) {
+    const int64_t rest = line->shape[inner] - at, count = n < rest ? n : rest;
+    pack(line, out, from + tvi_line_offset(line, k), line->steps[inner], count);
+    out += count * line->acc_item;
+    k += count;
+    n -= count;
+  }
+  return buffer;
+}
+
+/* The counter ---------------------------------------------------------------------------------- */
+
+/* Adds runs pairwise. Level l holds the sum of 2^l runs where bit l of `runs` is set. */
+typedef struct counter {
+  const reducer *reduce;
+  int64_t runs, scalars, bytes; /* a value: its scalars and bytes */
+  char *levels;
+} counter;
+
+/* Takes `value`, which is changed: the order is fixed, and addition of two does not care who is first. */
+static void count(counter *c, char *value) {
+  int level = 0;
+  for (int64_t runs = c->runs++; runs & 1; runs >>= 1, level++)
+    c->reduce->join(value, c->levels + level * c->bytes, c->scalars);
+  memcpy(c->levels + level * c->bytes, value, (size_t)c->bytes);
+}
+
+/* The total, from the lowest level up. */
+static void total(const counter *c, char *value) {
+  bool is_first = true;
+  int level = 0;
+  for (int64_t runs = c->runs; runs; runs >>= 1, level++) {
+    if (!(runs & 1)) continue;
+    if (is_first)
+      memcpy(value, c->levels + level * c->bytes, (size_t)c->bytes);
+    else
+      c->reduce->join(value, c->levels + level * c->bytes, c->scalars);
+    is_first = false;
+  }
+}
+
+/* The job -------------------------------------------------------------------------------------- */
+
+typedef struct reduction {
+  const tv_reduce *job;
+  const reducer *reduce;
+  tvi_line line;
+  tvi_results results;
+  tv_dtype accumulates;
+  int64_t scalars; /* of an element: 2 if it is complex */
+  int64_t chunk;   /* elements of a line that one task takes: a node of the tree, or all */
+  int64_t chunks;  /* of a line */
+  int64_t block;   /* results that one task takes, side by side if by columns */
+  int64_t blocks, column_blocks;
+  bool is_by_columns;
+  char *partials; /* [chunks, results]; NULL: a task gives whole results */
+} reduction;
+
+/* Puts n values from result i on into the output, or among the partials. */
+static void put(const reduction *r, int64_t chunk, int64_t i, const char *values, int64_t n) {
+  const int64_t item = r->line.acc_item;
+  if (r->partials) {
+    memcpy(r->partials + (chunk * r->results.n + i) * item, values, (size_t)(n * item));
+    return;
+  }
+  const int64_t out_item = tvi_item(r->job->out_dtype);
+  char *const p[] = {(char *)r->job->out + i * out_item, (char *)(uintptr_t)values};
+  const int64_t steps[] = {out_item, item};
+  tvi_convert_loop(r->accumulates, r->job->out_dtype)(n, p, steps);
+}
+
+static void reduce_lines(const reduction *r, int64_t chunk, int64_t first, int64_t last) {
+  char buffer[TVI_RUN * ITEM], levels[LEVELS * ITEM], value[ITEM];
+  const int64_t begin = chunk * r->chunk;
+  const int64_t end = begin + r->chunk < r->line.n ? begin + r->chunk : r->line.n;
+  for (int64_t i = first; i < last; i++) {
+    const char *const from = (const char *)r->job->in.data + tvi_results_offset(&r->results, i);
+    counter c = {r->reduce, 0, r->scalars, r->line.acc_item, levels};
+    for (int64_t k = begin; k < end; k += TVI_RUN) {
+      const int64_t n = end - k < TVI_RUN ? end - k : TVI_RUN;
+      r->reduce->run(tvi_line_run(&r->line, from, k, n, buffer), n, value);
+      if (end - begin > TVI_RUN) count(&c, value);
+    }
+    if (end - begin > TVI_RUN) total(&c, value);
+    put(r, chunk, i, value, 1);
+  }
+}
+
+/* Rows [k, k + n) of a run, `width` columns wide, into the lanes. */
+static void add_rows(const reduction *r, const char *from, int64_t k, int64_t n, int64_t width,
+                     char *lanes) {
+  const tvi_line *line = &r->line;
+  const int64_t step = r->results.steps[r->results.rank - 1], row_bytes = width * line->acc_item;
+  const int64_t scalars = width * r->scalars;
+  const int lane_mask = r->reduce->lanes - 1;
+  const bool is_direct = line->is_native && step == line->item;
+  int64_t row = 0;
+  /* Rows without gaps are one row, 16 times as wide. */
+  if (is_direct && line->rank == 1 && line->steps[0] == row_bytes)
+    for (; row + LANES <= n && lane_mask; row += LANES)
+      r->reduce->join(lanes, from + (k + row) * row_bytes, scalars * LANES);
+  char buffer[WIDTH];
+  const int inner = line->rank - 1;
+  const char *at = from + tvi_line_offset(line, k + row);
+  int64_t left = inner < 0 ? 1 : line->shape[inner] - (k + row) % line->shape[inner];
+  for (; row < n; row++) {
+    const char *values = at;
+    if (!is_direct) pack(line, buffer, at, step, width), values = buffer;
+    r->reduce->join(lanes + (row & lane_mask) * row_bytes, values, scalars);
+    if (--left > 0) {
+      at += line->steps[inner];
+    } else if (row + 1 < n) {
+      at = from + tvi_line_offset(line, k + row + 1);
+      left = line->shape[inner];
+    }
+  }
+}
+
+static void reduce_columns(const reduction *r, int64_t chunk, int64_t first, int64_t width) {
+  _Alignas(64) char lanes[LANES * WIDTH], levels[LEVELS * WIDTH];
+  const int64_t begin = chunk * r->chunk, row_bytes = width * r->line.acc_item;
+  const int64_t end = begin + r->chunk < r->line.n ? begin + r->chunk : r->line.n;
+  const int64_t scalars = width * r->scalars;
+  const char *const from = (const char *)r->job->in.data + tvi_results_offset(&r->results, first);
+  counter c = {r->reduce, 0, scalars, row_bytes, levels};
+  for (int64_t k = begin; k < end; k += TVI_RUN) {
+    const int64_t n = end - k < TVI_RUN ? end - k : TVI_RUN;
+    r->reduce->fill(lanes, scalars * r->reduce->lanes);
+    add_rows(r, from, k, n, width, lanes);
+    for (int half = r->reduce->lanes / 2; half; half /= 2)
+      r->reduce->join(lanes, lanes + half * row_bytes, half * scalars);
+    if (end - begin > TVI_RUN) count(&c, lanes);
+  }
+  if (end - begin > TVI_RUN) total(&c, lanes);
+  put(r, chunk, first, lanes, width);
+}
+
+static void task(void *context, int64_t i) {
+  const reduction *const r = context;
+  const int64_t chunk = i / r->blocks, block = i % r->blocks;
+  if (!r->is_by_columns) {
+    const int64_t first = block * r->block, last = first + r->block;
+    reduce_lines(r, chunk, first, last < r->results.n ? last : r->results.n);
+    return;
+  }
+  const int64_t columns = r->results.shape[r->results.rank - 1];
+  const int64_t first = block % r->column_blocks * r->block, rest = columns - first;
+  reduce_columns(r, chunk, block / r->column_blocks * columns + first,
+                 rest < r->block ? rest : r->block);
+}
+
+/* The tree above the chunks; then the partials are of no more use. */
+static void join_partials(reduction *r) {
+  char *const partials = r->partials;
+  char levels[LEVELS * ITEM], value[ITEM];
+  const int64_t item = r->line.acc_item;
+  r->partials = NULL;
+  for (int64_t i = 0; i < r->results.n; i++) {
+    counter c = {r->reduce, 0, r->scalars, item, levels};
+    for (int64_t chunk = 0; chunk < r->chunks; chunk++) {
+      memcpy(value, partials + (chunk * r->results.n + i) * item, (size_t)item);
+      /* A last chunk that is not full is the lower end of the counter, not a node of its level. */
+      if (chunk == r->chunks - 1 && r->line.n % r->chunk) break;
+      count(&c, value);
+    }
+    if (r->line.n % r->chunk == 0) {
+      total(&c, value);
+    } else {
+      int level = 0;
+      for (int64_t runs = c.runs; runs; runs >>= 1, level++)
+        if (runs & 1) r->reduce->join(value, levels + level * item, r->scalars);
+    }
+    put(r, 0, i, value, 1);
+  }
+}
+
+tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, tv_stream *stream) {
+  (void)self, (void)stream;
+  if (job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN)
+    return tvi_argreduce(job);
+  reduction r = {.job = job};
+  const bool is_half = job->dtype == TV_F16 || job->dtype == TV_BF16;
+  r.accumulates = is_half ? TV_F32 : job->dtype;
+  r.scalars = job->dtype >= TV_C64 ? 2 : 1;
+  r.reduce = &(job->reduction == TV_REDUCE_SUM   ? sums
+               : job->reduction == TV_REDUCE_MAX ? maxima
+                                                 : minima)[r.accumulates];
+  if (!r.reduce->run)
+    return tv_backend_fail(TV_EUNSUPPORTED, "max, min: complex numbers have no order");
+  tvi_reduce_axes(job, r.accumulates, &r.line, &r.results);
+  if (r.results.n == 0) return TV_OK;
+  if (r.line.n == 0) {
+    memset(job->out, 0, (size_t)(r.results.n * tvi_item(job->out_dtype)));
+    return TV_OK;
+  }
+  r.is_by_columns = tvi_reduces_columns(&r.line, &r.results);
+  r.column_blocks = 1;
+  if (r.is_by_columns) {
+    const int64_t columns = r.results.shape[r.results.rank - 1];
+    r.block = WIDTH / r.line.acc_item;
+    r.column_blocks = (columns + r.block - 1) / r.block;
+    r.blocks = r.results.n / columns * r.column_blocks;
+  } else {
+    r.block = 1 + CHUNK * TVI_RUN / r.line.n;
+    r.blocks = (r.results.n + r.block - 1) / r.block;
+  }
+  r.chunk = r.line.n;
+  r.chunks = 1;
+  const double cost = .05 * (double)tvi_item(job->dtype);
+  if (!tvi_worth_threads((double)r.results.n * (double)r.line.n * cost)) {
+    for (int64_t i = 0; i < r.blocks; i++) task(&r, i);
+    return TV_OK;
+  }
+  if (r.blocks < 32 && r.line.n > CHUNK * TVI_RUN) {
+    r.chunk = CHUNK * TVI_RUN;
+    r.chunks = (r.line.n + r.chunk - 1) / r.chunk;
+    r.partials = tvi_malloc(r.chunks * r.results.n * r.line.acc_item);
+    if (!r.partials) r.chunk = r.line.n, r.chunks = 1; /* then whole lines: the same bits */
+  }
+  char *const partials = r.partials;
+  tvi_parallel(r.blocks * r.chunks, task, &r);
+  if (partials) join_partials(&r);
+  tvi_free(partials);
+  return TV_OK;
+}

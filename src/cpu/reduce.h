@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ * What reductions to a value and reductions to a position share: which elements make a result. */
+#ifndef TVI_CPU_REDUCE_H
+#define TVI_CPU_REDUCE_H
+
+#include "loops.h"
+
+enum { TVI_RUN = 512 };
+
+/* The elements of one result, in C order of the reduced axes, in fewest axes. */
+typedef struct tvi_line {
+  int rank;
+  int64_t n; /* elements */
+  int64_t shape[TV_MAX_RANK], steps[TV_MAX_RANK];
+  int64_t item, acc_item; /* bytes of an element in memory, and of the type that accumulates */
+  bool is_native;         /* these types are one */
+  tvi_loop *load;         /* from the one to the other */
+} tvi_line;
+
+/* The results, in C order, in fewest axes. */
+typedef struct tvi_results {
+  int rank;
+  int64_t n;
+  int64_t shape[TV_MAX_RANK], steps[TV_MAX_RANK]; /* of the input */
+} tvi_results;
+
+void tvi_reduce_axes(const tv_reduce *job, tv_dtype accumulates, tvi_line *line,
+                     tvi_results *results);
+
+/* Byte offset of an element of the line, and of the first element of a result. */
+int64_t tvi_line_offset(const tvi_line *line, int64_t k);
+int64_t tvi_results_offset(const tvi_results *results, int64_t i);
+
+/* Elements [k, k + n) of the line that starts at `from`, n <= TVI_RUN, contiguous and of the type that
+ * accumulates: in place, or in `buffer` (TVI_RUN elements). */
+const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int64_t n,
+                         void *buffer);
+
+/* Whether neighbouring results lie closer together than neighbouring elements of a line. */
+bool tvi_reduces_columns(const tvi_line *line, const tvi_results *results);
+
+/* argreduce.c: TV_REDUCE_ARGMAX and TV_REDUCE_ARGMIN. */
+tv_status tvi_argreduce(const tv_reduce *job);
+
+/* The run of a maximum or minimum: the value alone, of n contiguous elements. In reduce.c. */
+typedef void tvi_extreme(const void *in, int64_t n, void *value);
+tvi_extreme *tvi_extreme_of(tv_reduction reduction, tv_dtype dtype);
+
+#endif
