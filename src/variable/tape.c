@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "device.h"
 #include "memory.h"
 #include "record.h"
 #include "scope.h"
