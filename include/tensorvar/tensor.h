@@ -137,6 +137,36 @@ TV_API tv_status tv_item_i64(tv_tensor *x, int64_t *value);
  *  TV_EDTYPE from complex to real: say which part with tv_real or tv_imag. */
 TV_API tv_tensor *tv_astype(tv_tensor *x, tv_dtype dtype);
 
+/** What tv_cast_checked counted. Begin with TV_CAST_REPORT. */
+typedef struct tv_cast_report {
+  size_t size;
+  int64_t n_overflow;       /* finite elements that became infinite, or are out of an integer's range */
+  int64_t n_inexact;        /* others that do not come back when converted back; -0 to 0 does */
+  int64_t n_nan_to_integer; /* NaN, for which integers and bool have no value */
+  int64_t first;            /* position in C order of the first of all these; -1 if there are none */
+} tv_cast_report;
+#define TV_CAST_REPORT \
+  { sizeof(tv_cast_report), 0, 0, 0, -1 }
+
+/** What tv_cast_checked refuses: any of these, added up. */
+enum {
+  TV_REFUSE_OVERFLOW = 1,
+  TV_REFUSE_INEXACT = 2,
+  TV_REFUSE_NAN_TO_INTEGER = 4,
+  TV_REFUSE_ANY_LOSS = 7
+};
+
+/**
+ * tv_astype, but what is lost is counted, and refused if the caller says so.
+ *
+ *     tv_cast_report lost = TV_CAST_REPORT;
+ *     tv_tensor *y = tv_cast_checked(x, TV_F32, TV_REFUSE_OVERFLOW, &lost);
+ *
+ * report, which may be NULL, is filled on a refusal too. No gradient. Errors as tv_astype, and
+ * TV_EVALUE for what is refused, naming count and first position.
+ */
+TV_API tv_tensor *tv_cast_checked(tv_tensor *x, tv_dtype dtype, unsigned refuse, tv_cast_report *report);
+
 /** x on another device; the same handle if it is there already. A weak scalar becomes a tensor.
  *  Gradient: g on the device of x. */
 TV_API tv_tensor *tv_to(tv_tensor *x, tv_device device);
