@@ -3,6 +3,7 @@
 #ifndef TVI_CPU_REDUCE_H
 #define TVI_CPU_REDUCE_H
 
+#include "cpu.h"
 #include "loops.h"
 
 enum { TVI_RUN = 512 };

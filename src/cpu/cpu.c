@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * The CPU as a backend, and the level of x86-64 that its loops are taken from. */
+#include "cpu.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loops.h"
+
+static tv_status copy(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
+  (void)self, (void)stream;
+  if (bytes > 0) memcpy(to, from, (size_t)bytes);
+  return TV_OK;
+}
+
+static tv_status synchronize(void *self, tv_stream *stream) {
+  (void)self, (void)stream;
+  return TV_OK;
+}
+
+static int found_level(void) {
+#ifdef TVI_HAS_LEVELS
+  const char *text = getenv("TV_CPU_LEVEL");
+  const int most = text && text[0] >= '1' && text[0] <= '4' && !text[1] ? text[0] - '0' : 4;
+  __builtin_cpu_init();
+  const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+  const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return has_v4 && most >= 4 ? 4 : has_v3 && most >= 3 ? 3 : 1;
+#else
+  return 1;
+#endif
+}
+
+int tvi_cpu_level(void) {
+  static _Atomic int level; /* 0: not looked for yet; every thread would find the same */
+  int known = atomic_load_explicit(&level, memory_order_relaxed);
+  if (known) return known;
+  known = found_level();
+  atomic_store_explicit(&level, known, memory_order_relaxed);
+  return known;
+}
+
+const tv_backend *tvi_cpu_backend(void) {
+  static const tv_backend backend = {
+      .size = sizeof(tv_backend),
+      .abi = TV_BACKEND_ABI,
+      .reserve = tvi_cpu_reserve,
+      .release = tvi_cpu_release,
+      .copy_in = copy,
+      .copy_out = copy,
+      .copy = copy,
+      .synchronize = synchronize,
+      .elementwise = tvi_cpu_elementwise,
+      .convert = tvi_cpu_convert,
+      .sequence = tvi_cpu_sequence,
+      .reduce = tvi_cpu_reduce,
+      .matmul = tvi_cpu_matmul,
+      .gather = tvi_cpu_gather,
+      .scatter_add = tvi_cpu_scatter_add,
+      .find_bad_index = tvi_cpu_find_bad_index,
+      .random = tvi_cpu_random,
+      .argsort_u64 = tvi_cpu_argsort_u64,
+  };
+  return &backend;
+}
