@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Conversions between element types, as tv_astype documents: tvi_to_f16(x) gives the storage type of
- * a dtype, for x of any type that computes.
+ * Conversions between element types, as tv_astype documents: tvi_to_f16(x) gives the storage type
+ * of a dtype, for x of any type that computes.
  *
  * Floats are rounded once, to nearest even. A float out of an integer's range, and NaN, give what
  * x86-64's instructions give, found by range tests: i64 and i32 their smallest value; 8 and 16 bits
- * the low bits of the i32; u32 the low bits of the i64; u64 through the i64 of x, or of x - 2^63 with
- * the top bit flipped. Complex to real is refused before it comes here. */
+ * the low bits of the i32; u32 the low bits of the i64; u64 through the i64 of x, or of x - 2^63
+ * with the top bit flipped. Complex to real is refused before it comes here. */
 #ifndef TVI_CAST_H
 #define TVI_CAST_H
 
@@ -32,8 +32,8 @@ TVI_SCALAR uint64_t tvi_u64_of_f64(double x) {
   return (uint64_t)tvi_i64_of_f64(is_high ? x - 0x1p63 : x) ^ (uint64_t)is_high << 63;
 }
 
-/* 64 bits do not fit a double: what falls off the end is kept as one sticky bit, which is below what
- * bf16 rounds at. */
+/* 64 bits do not fit a double: what falls off the end is kept as one sticky bit, which is below
+ * what bf16 rounds at. */
 TVI_SCALAR uint16_t tvi_bf16_of_u64(uint64_t x) {
   const uint64_t sticky = x >> 53 ? (x & ~UINT64_C(0x7ff)) | (uint64_t)((x & 0x7ff) != 0) << 11 : x;
   return tvi_bf16_of_double((double)sticky);
@@ -56,36 +56,36 @@ TVI_SCALAR uint16_t tvi_bf16_of_f64(double x) { return tvi_bf16_of_double(x); }
 TVI_SCALAR uint16_t tvi_f16_of_f32(float x) { return tvi_f16_store(x); }
 TVI_SCALAR uint16_t tvi_f16_of_f64(double x) { return tvi_f16_of_double(x); }
 
-#define TVI_OF_SOURCE(tag, C)                                                                      \
-  TVI_SCALAR uint8_t tvi_to_b1_##tag(C x) { return x != 0; }                                       \
-  TVI_SCALAR tvi_c64 tvi_to_c64_##tag(C x) { return tvi_c64_of((float)x, 0); }                     \
-  TVI_SCALAR tvi_c128 tvi_to_c128_##tag(C x) { return tvi_c128_of((double)x, 0); }                 \
-  TVI_SCALAR float tvi_to_f32_##tag(C x) { return (float)x; }                                      \
-  TVI_SCALAR double tvi_to_f64_##tag(C x) { return (double)x; }                                    \
+#define TVI_OF_SOURCE(tag, C)                                                      \
+  TVI_SCALAR uint8_t tvi_to_b1_##tag(C x) { return x != 0; }                       \
+  TVI_SCALAR tvi_c64 tvi_to_c64_##tag(C x) { return tvi_c64_of((float)x, 0); }     \
+  TVI_SCALAR tvi_c128 tvi_to_c128_##tag(C x) { return tvi_c128_of((double)x, 0); } \
+  TVI_SCALAR float tvi_to_f32_##tag(C x) { return (float)x; }                      \
+  TVI_SCALAR double tvi_to_f64_##tag(C x) { return (double)x; }                    \
   TVI_SCALAR uint16_t tvi_to_bf16_##tag(C x) { return tvi_bf16_of_##tag(x); }
 
-#define TVI_OF_INTEGER_SOURCE(tag, C)                                                              \
-  TVI_OF_SOURCE(tag, C)                                                                            \
-  TVI_SCALAR int8_t tvi_to_i8_##tag(C x) { return (int8_t)x; }                                     \
-  TVI_SCALAR int16_t tvi_to_i16_##tag(C x) { return (int16_t)x; }                                  \
-  TVI_SCALAR int32_t tvi_to_i32_##tag(C x) { return (int32_t)x; }                                  \
-  TVI_SCALAR int64_t tvi_to_i64_##tag(C x) { return (int64_t)x; }                                  \
-  TVI_SCALAR uint8_t tvi_to_u8_##tag(C x) { return (uint8_t)x; }                                   \
-  TVI_SCALAR uint16_t tvi_to_u16_##tag(C x) { return (uint16_t)x; }                                \
-  TVI_SCALAR uint32_t tvi_to_u32_##tag(C x) { return (uint32_t)x; }                                \
-  TVI_SCALAR uint64_t tvi_to_u64_##tag(C x) { return (uint64_t)x; }                                \
+#define TVI_OF_INTEGER_SOURCE(tag, C)                               \
+  TVI_OF_SOURCE(tag, C)                                             \
+  TVI_SCALAR int8_t tvi_to_i8_##tag(C x) { return (int8_t)x; }      \
+  TVI_SCALAR int16_t tvi_to_i16_##tag(C x) { return (int16_t)x; }   \
+  TVI_SCALAR int32_t tvi_to_i32_##tag(C x) { return (int32_t)x; }   \
+  TVI_SCALAR int64_t tvi_to_i64_##tag(C x) { return (int64_t)x; }   \
+  TVI_SCALAR uint8_t tvi_to_u8_##tag(C x) { return (uint8_t)x; }    \
+  TVI_SCALAR uint16_t tvi_to_u16_##tag(C x) { return (uint16_t)x; } \
+  TVI_SCALAR uint32_t tvi_to_u32_##tag(C x) { return (uint32_t)x; } \
+  TVI_SCALAR uint64_t tvi_to_u64_##tag(C x) { return (uint64_t)x; } \
   TVI_SCALAR uint16_t tvi_to_f16_##tag(C x) { return tvi_f16_store((float)x); }
 
-#define TVI_OF_FLOAT_SOURCE(tag, C)                                                                \
-  TVI_OF_SOURCE(tag, C)                                                                            \
-  TVI_SCALAR int8_t tvi_to_i8_##tag(C x) { return (int8_t)tvi_i32_of_##tag(x); }                   \
-  TVI_SCALAR int16_t tvi_to_i16_##tag(C x) { return (int16_t)tvi_i32_of_##tag(x); }                \
-  TVI_SCALAR int32_t tvi_to_i32_##tag(C x) { return tvi_i32_of_##tag(x); }                         \
-  TVI_SCALAR int64_t tvi_to_i64_##tag(C x) { return tvi_i64_of_##tag(x); }                         \
-  TVI_SCALAR uint8_t tvi_to_u8_##tag(C x) { return (uint8_t)tvi_i32_of_##tag(x); }                 \
-  TVI_SCALAR uint16_t tvi_to_u16_##tag(C x) { return (uint16_t)tvi_i32_of_##tag(x); }              \
-  TVI_SCALAR uint32_t tvi_to_u32_##tag(C x) { return (uint32_t)tvi_i64_of_##tag(x); }              \
-  TVI_SCALAR uint64_t tvi_to_u64_##tag(C x) { return tvi_u64_of_##tag(x); }                        \
+#define TVI_OF_FLOAT_SOURCE(tag, C)                                                   \
+  TVI_OF_SOURCE(tag, C)                                                               \
+  TVI_SCALAR int8_t tvi_to_i8_##tag(C x) { return (int8_t)tvi_i32_of_##tag(x); }      \
+  TVI_SCALAR int16_t tvi_to_i16_##tag(C x) { return (int16_t)tvi_i32_of_##tag(x); }   \
+  TVI_SCALAR int32_t tvi_to_i32_##tag(C x) { return tvi_i32_of_##tag(x); }            \
+  TVI_SCALAR int64_t tvi_to_i64_##tag(C x) { return tvi_i64_of_##tag(x); }            \
+  TVI_SCALAR uint8_t tvi_to_u8_##tag(C x) { return (uint8_t)tvi_i32_of_##tag(x); }    \
+  TVI_SCALAR uint16_t tvi_to_u16_##tag(C x) { return (uint16_t)tvi_i32_of_##tag(x); } \
+  TVI_SCALAR uint32_t tvi_to_u32_##tag(C x) { return (uint32_t)tvi_i64_of_##tag(x); } \
+  TVI_SCALAR uint64_t tvi_to_u64_##tag(C x) { return tvi_u64_of_##tag(x); }           \
   TVI_SCALAR uint16_t tvi_to_f16_##tag(C x) { return tvi_f16_of_##tag(x); }
 
 TVI_OF_INTEGER_SOURCE(b1, bool)

@@ -4,9 +4,9 @@
  *
  * log, cos and sin are made here of + - x / and sqrt alone, each correctly rounded, and compiled
  * without contraction, so that every backend gives the same bits. The polynomials are those of
- * FreeBSD's msun (e_log, e_logf, k_sin, k_cos) and of Cephes (sinf, cosf), all on |t| <= pi / 4. The
- * angle is reduced exactly, as v is a short integer over a power of two. Every step is a selection,
- * not a branch: loops over it become vector code. */
+ * FreeBSD's msun (e_log, e_logf, k_sin, k_cos) and of Cephes (sinf, cosf), all on |t| <= pi / 4.
+ * The angle is reduced exactly, as v is a short integer over a power of two. Every step is a
+ * selection, not a branch: loops over it become vector code. */
 #ifndef TVI_NORMAL_H
 #define TVI_NORMAL_H
 
@@ -20,8 +20,8 @@ TVI_SCALAR float tvi_log_of_24(uint32_t n) {
   const float e = (float)((int32_t)(bits >> 23) - 0x7f - 24);
   const float f = tvi_float_of((bits & 0x7fffffu) + 0x3f3504f3u) - 1;
   const float s = f / (2 + f), z = s * s, w = z * z;
-  const float rest = w * (0.40000972152f + w * 0.24279078841f) +
-                     z * (0.66666662693f + w * 0.28498786688f);
+  const float rest =
+      w * (0.40000972152f + w * 0.24279078841f) + z * (0.66666662693f + w * 0.28498786688f);
   const float half = f * f * .5f;
   return e * 6.9313812256e-01f - ((half - (s * (half + rest) + e * 9.0580006145e-06f)) - f);
 }
@@ -39,10 +39,9 @@ TVI_SCALAR double tvi_log_of_53(uint64_t n) {
   const double f = m - 1, s = f / (2 + f), z = s * s, w = z * z;
   const double even = w * (3.999999999940941908e-01 +
                            w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
-  const double odd =
-      z * (6.666666666666735130e-01 +
-           w * (2.857142874366239149e-01 +
-                w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+  const double odd = z * (6.666666666666735130e-01 +
+                          w * (2.857142874366239149e-01 +
+                               w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
   const double half = f * f * .5;
   return e * 6.93147180369123816490e-01 -
          ((half - (s * (half + even + odd) + e * 1.90821492927058770002e-10)) - f);
@@ -53,12 +52,10 @@ TVI_SCALAR void tvi_turn_24(uint32_t n, float *cosine, float *sine) {
   const uint32_t quadrant = (n + (1u << 21)) >> 22; /* nearest multiple of a quarter turn */
   const float t = (float)((int32_t)n - (int32_t)(quadrant << 22)) * 0x1p-22f * 1.57079632679489662f;
   const float z = t * t;
-  const float s =
-      t + t * z * (-1.6666654611e-1f + z * (8.3321608736e-3f + z * -1.9515295891e-4f));
-  const float c = 1 - .5f * z +
-                  z * z *
-                      (4.166664568298827e-2f +
-                       z * (-1.388731625493765e-3f + z * 2.443315711809948e-5f));
+  const float s = t + t * z * (-1.6666654611e-1f + z * (8.3321608736e-3f + z * -1.9515295891e-4f));
+  const float c =
+      1 - .5f * z +
+      z * z * (4.166664568298827e-2f + z * (-1.388731625493765e-3f + z * 2.443315711809948e-5f));
   const float x = quadrant & 1 ? s : c, y = quadrant & 1 ? c : s;
   *cosine = (quadrant + 1) & 2 ? -x : x;
   *sine = quadrant & 2 ? -y : y;
@@ -75,8 +72,8 @@ TVI_SCALAR void tvi_turn_53(uint64_t n, double *cosine, double *sine) {
               (-1.66666666666666324348e-01 +
                z * (8.33333333332248946124e-03 +
                     z * (-1.98412698298579493134e-04 +
-                         z * (2.75573137070700676789e-06 +
-                              z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
+                         z * (2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 +
+                                                                z * 1.58969099521155010221e-10)))));
   const double c =
       1 - .5 * z +
       z * z *

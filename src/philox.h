@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Philox4x32-10, of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011), and the
- * numbers made of its words. random.h says which word is whose: every backend draws the same bits. */
+ * numbers made of its words. random.h says which word is whose: every backend draws the same bits.
+ */
 #ifndef TVI_PHILOX_H
 #define TVI_PHILOX_H
 
@@ -27,7 +28,8 @@ TVI_SCALAR tvi_philox_block tvi_philox(uint32_t c0, uint32_t c1, uint32_t c2, ui
   return (tvi_philox_block){{c0, c1, c2, c3}};
 }
 
-/* Block `number` of a key: the seed is the cipher's key, the stream words 2 and 3 of the counter. */
+/* Block `number` of a key: the seed is the cipher's key, the stream words 2 and 3 of the counter.
+ */
 TVI_SCALAR tvi_philox_block tvi_philox_at(uint64_t seed, uint64_t stream, uint64_t number) {
   return tvi_philox((uint32_t)number, (uint32_t)(number >> 32), (uint32_t)stream,
                     (uint32_t)(stream >> 32), (uint32_t)seed, (uint32_t)(seed >> 32));

@@ -83,7 +83,7 @@ TVI_SCALAR double tvi_double_of(uint64_t bits) {
   TVI_SCALAR T tvi_remainder_##tag(T a, T b) {                                     \
     if (b == 0 || b == -1) return 0;                                               \
     const T rest = (T)(a % b);                                                     \
-    return (T)(rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);           \
+    return (T)(rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest);              \
   }
 
 #define TVI_OF_UNSIGNED(tag, T, W)                                             \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Blocks of the CPU: 64-byte aligned. Small ones come from lists that each thread keeps for itself,
- * one per power of two from 64 bytes to 4 KiB, so that a tensor of a few elements costs nanoseconds.
+ * one per power of two from 64 bytes to 4 KiB, so that a tensor of a few elements costs
+ * nanoseconds.
  *
  * A block may be released on another thread, whose list it then joins. Lists are freed when their
  * thread ends; a list holds at most MOST blocks. Under AddressSanitizer there are none, so that a

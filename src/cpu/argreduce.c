@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Reductions to a position: argmax and argmin.
  *
- * A line is read in runs: the best value of a run is found as max and min do, in vector code, and only
- * a run that beats the best so far is searched for where. Results side by side in memory go row by
- * row instead. The first of equal elements wins (-0 equals +0), the first NaN beats all else. */
+ * A line is read in runs: the best value of a run is found as max and min do, in vector code, and
+ * only a run that beats the best so far is searched for where. Results side by side in memory go
+ * row by row instead. The first of equal elements wins (-0 equals +0), the first NaN beats all
+ * else. */
 #include <string.h>
 
 #include "dtypes.def"

@@ -2,8 +2,8 @@
  * The convert slot: element types into one another, and strided copies, which are conversions of a
  * type to itself. The rules are in cast.h; plans cut transpositions into tiles.
  *
- * A loop per pair of types is stamped from dtypes.def. A copy moves bytes: it goes by size alone, so
- * that no bit of a NaN changes. */
+ * A loop per pair of types is stamped from dtypes.def. A copy moves bytes: it goes by size alone,
+ * so that no bit of a NaN changes. */
 #include <string.h>
 
 #include "cast.h"
@@ -18,17 +18,17 @@
 #endif
 
 /* n elements from a to b, one type each; contiguous or with any steps. */
-#define CELL(tag, TAG, S, C, load, store, R, P, from, FROM, FS, FC, from_load)                    \
-  static void from_##from##_to_##tag(int64_t n, char *const *p, const int64_t *step) {            \
-    if (step[0] == sizeof(S) && step[1] == sizeof(FS)) {                                          \
-      S *const out = (void *)p[0];                                                                \
-      const FS *const in = (void *)p[1];                                                          \
-      INDEPENDENT for (int64_t i = 0; i < n; i++) out[i] = tvi_to_##tag((FC)from_load(in[i]));    \
-      return;                                                                                     \
-    }                                                                                             \
-    for (int64_t i = 0; i < n; i++)                                                               \
-      *(S *)(void *)(p[0] + i * step[0]) =                                                        \
-          tvi_to_##tag((FC)from_load(*(FS *)(void *)(p[1] + i * step[1])));                       \
+#define CELL(tag, TAG, S, C, load, store, R, P, from, FROM, FS, FC, from_load)                 \
+  static void from_##from##_to_##tag(int64_t n, char *const *p, const int64_t *step) {         \
+    if (step[0] == sizeof(S) && step[1] == sizeof(FS)) {                                       \
+      S *const out = (void *)p[0];                                                             \
+      const FS *const in = (void *)p[1];                                                       \
+      INDEPENDENT for (int64_t i = 0; i < n; i++) out[i] = tvi_to_##tag((FC)from_load(in[i])); \
+      return;                                                                                  \
+    }                                                                                          \
+    for (int64_t i = 0; i < n; i++)                                                            \
+      *(S *)(void *)(p[0] + i * step[0]) =                                                     \
+          tvi_to_##tag((FC)from_load(*(FS *)(void *)(p[1] + i * step[1])));                    \
   }
 #define SLOT(tag, TAG, S, C, load, store, R, P, from, ...) [TV_##TAG] = from_##from##_to_##tag,
 
@@ -41,7 +41,7 @@
 #define NOW(...) __VA_ARGS__
 #define TO_ANY(tag, TAG, S, C, load, store, R, P, M) LATER(ANY_)()(M, tag, TAG, S, C, load)
 #define TO_COMPLEX(tag, TAG, S, C, load, store, R, P, M) \
-  LATER(BOOLEAN_)()(M, tag, TAG, S, C, load) LATER(COMPLEX_)()(M, tag, TAG, S, C, load)
+  LATER(BOOLEAN_)()(M, tag, TAG, S, C, load)LATER(COMPLEX_)()(M, tag, TAG, S, C, load)
 #define ROW_ANY(tag, TAG, ...) [TV_##TAG] = {TO_ANY(tag, TAG, __VA_ARGS__ SLOT)},
 #define ROW_COMPLEX(tag, TAG, ...) [TV_##TAG] = {TO_COMPLEX(tag, TAG, __VA_ARGS__ SLOT)},
 
@@ -49,27 +49,27 @@ NOW(ORDERED(TO_ANY, CELL))
 NOW(COMPLEX(TO_COMPLEX, CELL))
 
 /* [from][to]; NULL from complex to real. */
-static tvi_loop *const loops[TV_DTYPE_COUNT][TV_DTYPE_COUNT] = {
-    NOW(ORDERED(ROW_ANY, )) NOW(COMPLEX(ROW_COMPLEX, ))};
+static tvi_loop *const loops[TV_DTYPE_COUNT][TV_DTYPE_COUNT] = {NOW(ORDERED(ROW_ANY, ))
+                                                                    NOW(COMPLEX(ROW_COMPLEX, ))};
 
 typedef struct {
   uint64_t words[2];
 } pair;
 
-#define COPY(name, T)                                                             \
-  static void name(int64_t n, char *const *p, const int64_t *step) {              \
-    const int64_t out = step[0], in = step[1];                                    \
-    if (out == sizeof(T) && in == sizeof(T)) {                                    \
-      memcpy(p[0], p[1], (size_t)n * sizeof(T));                                  \
-      return;                                                                     \
-    }                                                                             \
-    if (out == sizeof(T) && in == 0) {                                            \
-      const T value = *(T *)(void *)p[1];                                         \
-      for (int64_t i = 0; i < n; i++) ((T *)(void *)p[0])[i] = value;             \
-      return;                                                                     \
-    }                                                                             \
-    for (int64_t i = 0; i < n; i++)                                               \
-      *(T *)(void *)(p[0] + i * out) = *(T *)(void *)(p[1] + i * in);             \
+#define COPY(name, T)                                                 \
+  static void name(int64_t n, char *const *p, const int64_t *step) {  \
+    const int64_t out = step[0], in = step[1];                        \
+    if (out == sizeof(T) && in == sizeof(T)) {                        \
+      memcpy(p[0], p[1], (size_t)n * sizeof(T));                      \
+      return;                                                         \
+    }                                                                 \
+    if (out == sizeof(T) && in == 0) {                                \
+      const T value = *(T *)(void *)p[1];                             \
+      for (int64_t i = 0; i < n; i++) ((T *)(void *)p[0])[i] = value; \
+      return;                                                         \
+    }                                                                 \
+    for (int64_t i = 0; i < n; i++)                                   \
+      *(T *)(void *)(p[0] + i * out) = *(T *)(void *)(p[1] + i * in); \
   }
 COPY(copy_1, uint8_t)
 COPY(copy_2, uint16_t)

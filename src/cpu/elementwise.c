@@ -50,8 +50,10 @@ tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, tv_stream *
   tvi_loop *const loop = job->op < 0 || job->op >= TVI_OP_COUNT || job->dtype < 0
                              ? NULL
                              : (*tables[tvi_cpu_level()])[job->op][job->dtype];
-  if (!loop) return tv_backend_fail(TV_EUNSUPPORTED, "%s: the cpu has no loop for it", job->op_name);
-  const tv_operand *operands[TVI_PLAN_OPERANDS] = {&job->out, &job->in[0], &job->in[1], &job->in[2]};
+  if (!loop)
+    return tv_backend_fail(TV_EUNSUPPORTED, "%s: the cpu has no loop for it", job->op_name);
+  const tv_operand *operands[TVI_PLAN_OPERANDS] = {&job->out, &job->in[0], &job->in[1],
+                                                   &job->in[2]};
   char *p[TVI_PLAN_OPERANDS] = {NULL};
   int64_t steps[TVI_PLAN_OPERANDS] = {0}, size = 1;
   for (int axis = 0; axis < job->rank; axis++) size *= job->shape[axis];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Slots that go by indices: gather, scatter_add, find_bad_index, argsort_u64; and sequence.
  *
- * Scatters add in order of k, so that duplicates give the same bits for any number of threads: work is
- * split over what is independent, the outer index and ranges of the inner one. */
+ * Scatters add in order of k, so that duplicates give the same bits for any number of threads: work
+ * is split over what is independent, the outer index and ranges of the inner one. */
 #include <string.h>
 
 #include "cast.h"
@@ -188,8 +188,8 @@ static double real_at(const tv_sequence *job, int64_t i) {
   return job->real_start + (double)i * job->real_step;
 }
 
-#define COUNT(tag, TAG, S, C, load, store, R, P, at) \
-  case TV_##TAG:                                     \
+#define COUNT(tag, TAG, S, C, load, store, R, P, at)                                    \
+  case TV_##TAG:                                                                        \
     for (int64_t i = 0; i < job->n; i++) ((S *)job->out)[i] = tvi_to_##tag(at(job, i)); \
     break;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Plans: axes sorted, merged, tiled and split over threads. Elements do not depend on each other, so
- * any order gives the same bits.
+ * Plans: axes sorted, merged, tiled and split over threads. Elements do not depend on each other,
+ * so any order gives the same bits.
  *
  * The last axis is the inner loop. Where another operand is walked across its memory by it (a
  * transposition), the two axes concerned are cut into tiles, so that cache lines are used whole. */
@@ -165,8 +165,8 @@ static void run_tiles(void *context, int64_t i) {
   for (int64_t tile = begin; tile < (end < r->tiles ? end : r->tiles); tile++) run_tile(r, tile);
 }
 
-/* An axis along which some input lies closer together than along the inner one, by a cache line; -1:
- * there is none. */
+/* An axis along which some input lies closer together than along the inner one, by a cache line;
+ * -1: there is none. */
 static int axis_across(const tvi_plan *plan) {
   const int inner = plan->rank - 1;
   if (plan->shape[inner] < SHORT) return -1;
@@ -188,7 +188,8 @@ void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost) {
   if (r.across >= 0) {
     r.tile_rows = (plan->shape[r.across] + TILE - 1) / TILE;
     r.tile_columns = (plan->shape[inner] + TILE - 1) / TILE;
-    r.tiles = plan->size / plan->shape[r.across] / plan->shape[inner] * r.tile_rows * r.tile_columns;
+    r.tiles =
+        plan->size / plan->shape[r.across] / plan->shape[inner] * r.tile_rows * r.tile_columns;
     r.chunk = is_parallel ? (r.chunk + TILE * TILE - 1) / (TILE * TILE) : r.tiles;
     tvi_parallel((r.tiles + r.chunk - 1) / r.chunk, run_tiles, &r);
   } else if (is_parallel) {

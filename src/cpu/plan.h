@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A plan: the loops that elementwise work over strided operands comes to, and the engine that runs it. */
+ * A plan: the loops that elementwise work over strided operands comes to, and the engine that runs
+ * it. */
 #ifndef TVI_CPU_PLAN_H
 #define TVI_CPU_PLAN_H
 
@@ -8,10 +9,11 @@
 
 enum { TVI_PLAN_OPERANDS = 1 + TV_MAX_INPUTS };
 
-/* Axes of size above 1, none of which could be merged with its neighbour; the last is the inner loop. */
+/* Axes of size above 1, none of which could be merged with its neighbour; the last is the inner
+ * loop. */
 typedef struct tvi_plan {
   int rank, n_operands;
-  int64_t size; /* elements */
+  int64_t size;                  /* elements */
   char *base[TVI_PLAN_OPERANDS]; /* operand 0 is the result */
   int64_t shape[TV_MAX_RANK];
   int64_t steps[TVI_PLAN_OPERANDS][TV_MAX_RANK];

@@ -65,8 +65,8 @@ static void make_normal(const tv_random *job, uint32_t (*words)[BLOCKS], void *o
       if (job->dtype == TV_F32)
         ((float *)out)[4 * i + j] = values[j][i];
       else
-        ((uint16_t *)out)[4 * i + j] = job->dtype == TV_F16 ? tvi_f16_store(values[j][i])
-                                                            : tvi_bf16_store(values[j][i]);
+        ((uint16_t *)out)[4 * i + j] =
+            job->dtype == TV_F16 ? tvi_f16_store(values[j][i]) : tvi_bf16_store(values[j][i]);
     }
 }
 
@@ -104,8 +104,8 @@ static void draw_chunk(void *context, int64_t i) {
 tv_status tvi_cpu_random(void *self, const tv_random *job, tv_stream *stream) {
   (void)self, (void)stream;
   const draw d = {job, tvi_item(job->dtype), tvi_item(job->dtype) == 8 ? 2 : 4};
-  const bool is_float = job->dtype == TV_F16 || job->dtype == TV_BF16 || job->dtype == TV_F32 ||
-                        job->dtype == TV_F64;
+  const bool is_float =
+      job->dtype == TV_F16 || job->dtype == TV_BF16 || job->dtype == TV_F32 || job->dtype == TV_F64;
   const bool is_bits = job->dtype == TV_U32 || job->dtype == TV_U64;
   if (job->distribution == TV_RANDOM_BITS ? !is_bits : !is_float)
     return tv_backend_fail(TV_EUNSUPPORTED, "random: not a dtype to draw");

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Reductions to a value: sum, max and min.
  *
- * The order of a floating sum follows the index k of an element alone (C order of the reduced axes):
+ * The order of a floating sum follows the index k of an element alone (C order of the reduced
+ * axes):
  *   1. Element k goes to accumulator k mod 16 of its run, k / 512. Accumulators begin at -0, which
  *      changes nothing, and take their elements in order.
  *   2. The run's accumulators a[0..16) are added by halves: a[i] += a[i + 8], then 4, 2, 1.
- *   3. Runs are added pairwise, as a binary counter does: run 2j to run 2j + 1, pair to pair, and at
- *      the end what is left from the lowest level up.
- * So 2^c runs from a multiple of 2^c make one node of the tree, which is what a thread computes, and the
- * error is that of 32 + log2(n / 512) + 4 additions. Complex numbers are two sums side by side.
+ *   3. Runs are added pairwise, as a binary counter does: run 2j to run 2j + 1, pair to pair, and
+ * at the end what is left from the lowest level up. So 2^c runs from a multiple of 2^c make one
+ * node of the tree, which is what a thread computes, and the error is that of 32 + log2(n / 512) +
+ * 4 additions. Complex numbers are two sums side by side.
  *
  * Integers, max and min go the same way with one accumulator: they come out alike in any order. */
 #include "reduce.h"
@@ -20,10 +21,10 @@
 
 enum {
   LANES = 16,
-  WIDTH = 512,  /* bytes of a row of accumulators: all of them stay in L1 */
-  LEVELS = 48,  /* of the counter: 2^48 runs */
-  ITEM = 16,    /* largest element */
-  CHUNK = 64    /* runs that one thread adds at a time; a power of two */
+  WIDTH = 512, /* bytes of a row of accumulators: all of them stay in L1 */
+  LEVELS = 48, /* of the counter: 2^48 runs */
+  ITEM = 16,   /* largest element */
+  CHUNK = 64   /* runs that one thread adds at a time; a power of two */
 };
 
 /* Scalars are elements, or the two parts of one. */
@@ -36,42 +37,42 @@ typedef struct reducer {
 
 /* The kernels ---------------------------------------------------------------------------------- */
 
-#define FILL(name, T, identity)                                  \
-  static void fill_##name(void *to, int64_t n) {                 \
-    T *const out = to;                                           \
-    for (int64_t i = 0; i < n; i++) out[i] = (T)(identity);      \
+#define FILL(name, T, identity)                             \
+  static void fill_##name(void *to, int64_t n) {            \
+    T *const out = to;                                      \
+    for (int64_t i = 0; i < n; i++) out[i] = (T)(identity); \
   }
-#define JOIN(name, T, value)                                             \
-  static void join_##name(void *to, const void *with, int64_t n) {       \
-    T *restrict const out = to;                                          \
-    const T *restrict const in = with;                                   \
-    for (int64_t i = 0; i < n; i++) {                                    \
-      const T a = out[i], b = in[i];                                     \
-      out[i] = (T)(value);                                               \
-    }                                                                    \
+#define JOIN(name, T, value)                                       \
+  static void join_##name(void *to, const void *with, int64_t n) { \
+    T *restrict const out = to;                                    \
+    const T *restrict const in = with;                             \
+    for (int64_t i = 0; i < n; i++) {                              \
+      const T a = out[i], b = in[i];                               \
+      out[i] = (T)(value);                                         \
+    }                                                              \
   }
 /* n elements over `lanes` accumulators of scalars, of which an element takes `parts`. */
-#define RUN(name, T, lanes, parts, identity, value)                  \
+#define RUN(name, T, lanes, parts, identity, value)                   \
   static void run_##name(const void *from, int64_t n, void *result) { \
-    const T *const in = from;                                        \
-    T acc[lanes];                                                    \
-    int64_t i = 0;                                                   \
-    for (int j = 0; j < lanes; j++) acc[j] = (T)(identity);          \
-    for (n *= parts; i + lanes <= n; i += lanes)                     \
-      for (int j = 0; j < lanes; j++) {                              \
-        const T a = acc[j], b = in[i + j];                           \
-        acc[j] = (T)(value);                                         \
-      }                                                              \
-    for (int j = 0; i + j < n; j++) {                                \
-      const T a = acc[j], b = in[i + j];                             \
-      acc[j] = (T)(value);                                           \
-    }                                                                \
-    for (int half = lanes / 2; half >= parts; half /= 2)             \
-      for (int j = 0; j < half; j++) {                               \
-        const T a = acc[j], b = acc[j + half];                       \
-        acc[j] = (T)(value);                                         \
-      }                                                              \
-    memcpy(result, acc, parts * sizeof(T));                          \
+    const T *const in = from;                                         \
+    T acc[lanes];                                                     \
+    int64_t i = 0;                                                    \
+    for (int j = 0; j < lanes; j++) acc[j] = (T)(identity);           \
+    for (n *= parts; i + lanes <= n; i += lanes)                      \
+      for (int j = 0; j < lanes; j++) {                               \
+        const T a = acc[j], b = in[i + j];                            \
+        acc[j] = (T)(value);                                          \
+      }                                                               \
+    for (int j = 0; i + j < n; j++) {                                 \
+      const T a = acc[j], b = in[i + j];                              \
+      acc[j] = (T)(value);                                            \
+    }                                                                 \
+    for (int half = lanes / 2; half >= parts; half /= 2)              \
+      for (int j = 0; j < half; j++) {                                \
+        const T a = acc[j], b = acc[j + half];                        \
+        acc[j] = (T)(value);                                          \
+      }                                                               \
+    memcpy(result, acc, parts * sizeof(T));                           \
   }
 #define KERNELS(name, T, lanes, parts, identity, value) \
   FILL(name, T, identity)                               \
@@ -111,7 +112,7 @@ RUN(sum_c128, double, (2 * LANES), 2, -0.0, a + b)
 #define MOST_OF_f32 INFINITY
 #define MOST_OF_f64 ((double)INFINITY)
 
-#define EXTREMES(tag, TAG, S, ...)                                       \
+#define EXTREMES(tag, TAG, S, ...)                                      \
   KERNELS(max_##tag, S, 16, 1, LEAST_OF_##tag, tvi_maximum_##tag(a, b)) \
   KERNELS(min_##tag, S, 16, 1, MOST_OF_##tag, tvi_minimum_##tag(a, b))
 /* bool is stored as uint8, in which 0 and 1 compare as they should. */
@@ -123,13 +124,19 @@ BOOLEAN(EXTREMES, )
 INTEGER(EXTREMES, )
 SINGLE(EXTREMES, )
 
-#define REDUCER(lanes, name) {lanes, fill_##name, join_##name, run_##name}
+#define REDUCER(lanes, name) \
+  { lanes, fill_##name, join_##name, run_##name }
 static const reducer sums[TV_DTYPE_COUNT] = {
-    [TV_BOOL] = REDUCER(1, sum_b1), [TV_I8] = REDUCER(1, sum_8),
-    [TV_I16] = REDUCER(1, sum_16),  [TV_I32] = REDUCER(1, sum_32),
-    [TV_I64] = REDUCER(1, sum_64),  [TV_U8] = REDUCER(1, sum_8),
-    [TV_U16] = REDUCER(1, sum_16),  [TV_U32] = REDUCER(1, sum_32),
-    [TV_U64] = REDUCER(1, sum_64),  [TV_F32] = REDUCER(LANES, sum_f32),
+    [TV_BOOL] = REDUCER(1, sum_b1),
+    [TV_I8] = REDUCER(1, sum_8),
+    [TV_I16] = REDUCER(1, sum_16),
+    [TV_I32] = REDUCER(1, sum_32),
+    [TV_I64] = REDUCER(1, sum_64),
+    [TV_U8] = REDUCER(1, sum_8),
+    [TV_U16] = REDUCER(1, sum_16),
+    [TV_U32] = REDUCER(1, sum_32),
+    [TV_U64] = REDUCER(1, sum_64),
+    [TV_F32] = REDUCER(LANES, sum_f32),
     [TV_F64] = REDUCER(LANES, sum_f64),
     [TV_C64] = {LANES, fill_sum_f32, join_sum_f32, run_sum_c64},
     [TV_C128] = {LANES, fill_sum_f64, join_sum_f64, run_sum_c128}};
@@ -235,7 +242,8 @@ typedef struct counter {
   char *levels;
 } counter;
 
-/* Takes `value`, which is changed: the order is fixed, and addition of two does not care who is first. */
+/* Takes `value`, which is changed: the order is fixed, and addition of two does not care who is
+ * first. */
 static void count(counter *c, char *value) {
   int level = 0;
   for (int64_t runs = c->runs++; runs & 1; runs >>= 1, level++)

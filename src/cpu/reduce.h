@@ -32,8 +32,8 @@ void tvi_reduce_axes(const tv_reduce *job, tv_dtype accumulates, tvi_line *line,
 int64_t tvi_line_offset(const tvi_line *line, int64_t k);
 int64_t tvi_results_offset(const tvi_results *results, int64_t i);
 
-/* Elements [k, k + n) of the line that starts at `from`, n <= TVI_RUN, contiguous and of the type that
- * accumulates: in place, or in `buffer` (TVI_RUN elements). */
+/* Elements [k, k + n) of the line that starts at `from`, n <= TVI_RUN, contiguous and of the type
+ * that accumulates: in place, or in `buffer` (TVI_RUN elements). */
 const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int64_t n,
                          void *buffer);
 

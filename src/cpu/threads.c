@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * The pool of threads: tvi_parallel, tv_threads and tv_threads_set.
  *
- * One job at a time. Its chunks are taken in turn by the caller and by the workers that woke in time;
- * the caller closes the job and waits only for workers that are inside it. Workers start at the first
- * job, block all signals, and sleep when idle; if none can start, the caller does all. Who runs a chunk
- * changes no bit: it runs under the caller's MXCSR.
+ * One job at a time. Its chunks are taken in turn by the caller and by the workers that woke in
+ * time; the caller closes the job and waits only for workers that are inside it. Workers start at
+ * the first job, block all signals, and sleep when idle; if none can start, the caller does all.
+ * Who runs a chunk changes no bit: it runs under the caller's MXCSR.
  *
  * A forked child has no workers: it begins with an empty pool, and starts its own. */
 #define _GNU_SOURCE /* sched_getaffinity */
@@ -28,7 +28,7 @@ enum { MOST_THREADS = 1024 };
 static struct {
   pthread_mutex_t mutex;
   pthread_cond_t wake, done;
-  _Atomic uint64_t jobs; /* counts jobs, so that a worker sees that there is another */
+  _Atomic uint64_t jobs;  /* counts jobs, so that a worker sees that there is another */
   atomic_bool has_caller; /* a thread has the pool; others run alone */
   int n_workers, wanted;  /* started; at most so many may enter the job */
   int entered;            /* that entered it so far */
@@ -43,7 +43,7 @@ static struct {
           .wake = PTHREAD_COND_INITIALIZER,
           .done = PTHREAD_COND_INITIALIZER};
 
-static _Atomic int chosen; /* by tv_threads_set, or found; 0: not yet */
+static _Atomic int chosen;           /* by tv_threads_set, or found; 0: not yet */
 static _Thread_local bool is_inside; /* a chunk: nested jobs run inline */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 

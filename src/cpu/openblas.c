@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ * A private OpenBLAS: found by path, opened at first use, never linked (docs/adr/0010).
+ *
+ * Symbols stay local, so that the host's own BLAS is neither used nor disturbed. A build with
+ * threads of its own is opened while the calling thread may run on one processor only: it then
+ * starts none. A serial build has no lock around its buffers (two calls at once give wrong
+ * numbers), and one over OpenMP is not safe in forked children: these take one call at a time.
+ *
+ * TV_OPENBLAS names a file to open instead, or "none". Fork waits for the calls that run, so that a
+ * child finds OpenBLAS and the door here in order. */
+#define _GNU_SOURCE /* RTLD_DEEPBIND, dlinfo, sched_setaffinity */
+#include "openblas.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FLAGS (RTLD_NOW | RTLD_LOCAL) /* sanitizers cannot be deep-bound around */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FLAGS (RTLD_NOW | RTLD_LOCAL)
+#endif
+#endif
+#ifndef FLAGS
+#ifdef RTLD_DEEPBIND
+#define FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND)
+#else
+#define FLAGS (RTLD_NOW | RTLD_LOCAL)
+#endif
+#endif
+
+#if defined(__x86_64__)
+#define MULTIARCH "x86_64-linux-gnu"
+#elif defined(__aarch64__)
+#define MULTIARCH "aarch64-linux-gnu"
+#else
+#define MULTIARCH "lib"
+#endif
+
+/* Of cblas.h. */
+enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };
+/* Of openblas_get_parallel. */
+enum { SERIAL = 0, PTHREADS = 1 };
+enum { MOST_INSIDE = 64 }; /* OpenBLAS ends the process when its table of buffers is full */
+
+typedef void sgemm(int, int, int, int, int, int, float, const void *, int, const void *, int, float,
+                   void *, int);
+typedef void dgemm(int, int, int, int, int, int, double, const void *, int, const void *, int,
+                   double, void *, int);
+typedef void zgemm(int, int, int, int, int, int, const void *, const void *, int, const void *, int,
+                   const void *, void *, int);
+
+static struct {
+  void *handle; /* NULL: there is none */
+  char name[512];
+  sgemm *f32;
+  dgemm *f64;
+  zgemm *c64, *c128;
+} blas = {.name = "built-in"};
+
+/* The door: at most `limit` calls are inside. */
+static struct {
+  pthread_mutex_t mutex;
+  pthread_cond_t free;
+  int inside, limit;
+} door = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 1};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void enter(void) {
+  pthread_mutex_lock(&door.mutex);
+  while (door.inside >= door.limit) pthread_cond_wait(&door.free, &door.mutex);
+  door.inside++;
+  pthread_mutex_unlock(&door.mutex);
+}
+
+static void leave(void) {
+  pthread_mutex_lock(&door.mutex);
+  door.inside--;
+  pthread_cond_broadcast(&door.free);
+  pthread_mutex_unlock(&door.mutex);
+}
+
+static void before_fork(void) {
+  pthread_mutex_lock(&door.mutex);
+  while (door.inside) pthread_cond_wait(&door.free, &door.mutex);
+}
+static void after_fork(void) { pthread_mutex_unlock(&door.mutex); }
+
+/* ISO C has no conversion from a pointer to an object to one to a function; POSIX has dlsym. */
+static bool find(void *handle, const char *name, void *function) {
+  void *const symbol = dlsym(handle, name);
+  memcpy(function, &symbol, sizeof symbol);
+  return symbol != NULL;
+}
+
+static bool adopt(void *handle) {
+  int (*get_parallel)(void) = NULL;
+  void (*set_num_threads)(int) = NULL;
+  if (!find(handle, "cblas_sgemm", &blas.f32) || !find(handle, "cblas_dgemm", &blas.f64) ||
+      !find(handle, "cblas_cgemm", &blas.c64) || !find(handle, "cblas_zgemm", &blas.c128) ||
+      !find(handle, "openblas_get_parallel", &get_parallel) ||
+      !find(handle, "openblas_set_num_threads", &set_num_threads))
+    return false;
+  const int parallel = get_parallel();
+  if (parallel != SERIAL) set_num_threads(1);
+  door.limit = parallel == PTHREADS ? MOST_INSIDE : 1;
+  struct link_map *map = NULL;
+  if (dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 && map && map->l_name[0])
+    snprintf(blas.name, sizeof blas.name, "%s", map->l_name);
+  blas.handle = handle;
+  return true;
+}
+
+static bool open_at(const char *path) {
+  void *const handle = dlopen(path, FLAGS);
+  if (!handle) return false;
+  if (adopt(handle)) return true;
+  dlclose(handle);
+  return false;
+}
+
+static void open_any(void) {
+#ifndef TV_WITHOUT_OPENBLAS
+  static const char *const paths[] = {
+      "/usr/lib/" MULTIARCH "/openblas-pthread/libopenblas.so.0",
+      "libopenblasp.so.0",
+      "libopenblas.so.0",
+      "/usr/lib/" MULTIARCH "/openblas-serial/libopenblas.so.0",
+  };
+  const char *const chosen = getenv("TV_OPENBLAS");
+  if (chosen && *chosen) {
+    open_at(chosen);
+    return;
+  }
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    if (open_at(paths[i])) return;
+#endif
+}
+
+static void open_once(void) {
+  cpu_set_t all, one;
+  const bool is_known = sched_getaffinity(0, sizeof all, &all) == 0;
+  if (is_known) {
+    const int here = sched_getcpu();
+    CPU_ZERO(&one);
+    CPU_SET((size_t)(here < 0 ? 0 : here), &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+  open_any();
+  if (is_known) sched_setaffinity(0, sizeof all, &all);
+  if (blas.handle) pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+bool tvi_blas_is_there(void) {
+  pthread_once(&once, open_once);
+  return blas.handle != NULL;
+}
+
+const char *tv_blas_name(void) {
+  pthread_once(&once, open_once);
+  return blas.name;
+}
+
+void tvi_blas_gemm(tv_dtype dtype, int64_t m, int64_t n, int64_t k, tvi_blas_matrix a,
+                   tvi_blas_matrix b, void *out, int64_t out_ld) {
+  static const double one_c128[2] = {1, 0}, zero[2] = {0, 0};
+  static const float one_c64[2] = {1, 0};
+  const int ta = a.is_transposed ? TRANSPOSED : PLAIN, tb = b.is_transposed ? TRANSPOSED : PLAIN;
+  const int rows = (int)m, columns = (int)n, inner = (int)k;
+  const int lda = (int)a.ld, ldb = (int)b.ld, ldc = (int)out_ld;
+  enter();
+  switch (dtype) {
+    case TV_F32:
+      blas.f32(ROW_MAJOR, ta, tb, rows, columns, inner, 1, a.data, lda, b.data, ldb, 0, out, ldc);
+      break;
+    case TV_F64:
+      blas.f64(ROW_MAJOR, ta, tb, rows, columns, inner, 1, a.data, lda, b.data, ldb, 0, out, ldc);
+      break;
+    case TV_C64:
+      blas.c64(ROW_MAJOR, ta, tb, rows, columns, inner, one_c64, a.data, lda, b.data, ldb, zero,
+               out, ldc);
+      break;
+    default:
+      blas.c128(ROW_MAJOR, ta, tb, rows, columns, inner, one_c128, a.data, lda, b.data, ldb, zero,
+                out, ldc);
+  }
+  leave();
+}
