@@ -68,12 +68,12 @@ tv_status tv_backend_fail(tv_status status, const char *format, ...) {
 }
 
 void *tvi_null(const char *who, const char *argument) {
-  return tvi_fail(TV_EVALUE, "%s: %s is NULL", who, argument);
+  return tvi_self.status ? NULL : tvi_fail(TV_EVALUE, "%s: %s is NULL", who, argument);
 }
 
 tv_status tvi_null_status(const char *who, const char *argument) {
   tvi_null(who, argument);
-  return tvi_self.latest = tvi_self.status;
+  return tvi_self.status;
 }
 
 tv_status tvi_failure(void) { return tvi_self.latest; }

@@ -5,7 +5,14 @@
 #include "check.h"
 #include "memory.h"
 
-static tv_variable *counted(int64_t n) { return tv_variable_new(tv_arange(TV_F32, 0, (double)n, 1), NULL); }
+/* 0, 1, ... n - 1 in f32; nobody else holds the bytes. */
+static tv_variable *counted(int64_t n) {
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  tv_variable *const v = tv_variable_new(tv_arange(TV_F32, 0, (double)n, 1), NULL);
+  tv_scope_end(&scope, NULL);
+  return v;
+}
 
 static int64_t blocks_reserved(void) {
   tv_memory_stats stats;

@@ -5,8 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "check.h"
 #include "elementwise.h"
+
+#include "check.h" /* after ops.def, which has a kind of row of the name TEST */
 
 enum { COLUMNS = 3, ROWS = 2, MOST = ROWS * COLUMNS };
 
@@ -211,6 +212,7 @@ static void complex_rows(intptr_t unused) {
 
 int main(int argc, char **argv) {
   static const check_case all[] = {
+#undef TEST /* of check.h; ops.def has a kind of row of that name */
 #define EACH(name, ...) ROW(#name, sweep, TVI_OP_##name),
 #include "ops.def"
       ROW("pow_at_its_edges", pow_at_its_edges, 0),

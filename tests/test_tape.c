@@ -6,7 +6,14 @@
 #include "check.h"
 #include "memory.h"
 
-static tv_variable *three(void) { return tv_variable_new(tv_arange(TV_F64, 1, 4, 1), NULL); }
+/* [1, 2, 3]; nobody else holds the bytes. */
+static tv_variable *three(void) {
+  tv_scope scope;
+  if (tv_scope_begin(&scope)) return NULL;
+  tv_variable *const v = tv_variable_new(tv_arange(TV_F64, 1, 4, 1), NULL);
+  tv_scope_end(&scope, NULL);
+  return v;
+}
 
 static tv_tape *tape_of(bool persistent, tv_mutation_policy mutation) {
   tv_tape_options o = TV_TAPE_OPTIONS;
