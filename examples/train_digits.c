@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TRAINING = 1500, BATCH = 50, PIXELS = 64, HIDDEN = 64, CLASSES = 10, PARAMETERS = 4 };
+enum { TRAINING = 1500, BATCH = 50, PIXELS = 64, HIDDEN = 256, CLASSES = 10, PARAMETERS = 4 };
 
 typedef struct {
   int epochs, threads;
@@ -22,7 +22,7 @@ typedef struct {
   bool plain; /* a line per epoch, not one line that changes */
 } settings;
 
-/* w1 [64, 64], b1 [64], w2 [64, 10], b2 [10] */
+/* w1 [64, 256], b1 [256], w2 [256, 10], b2 [10] */
 typedef struct {
   tv_variable *w1, *b1, *w2, *b2;
 } model;
