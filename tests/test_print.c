@@ -67,11 +67,11 @@ TEST(halves_have_digits_of_their_own) {
   SAME_TEXT(REPR(TV_F16, TV_SHAPE(2), halves), "array([0.1, 1. ], dtype=float16)");
   const uint16_t brains[] = {0x3dcd, 0x3f80};
   SAME_TEXT(REPR(TV_BF16, TV_SHAPE(2), brains), "array([0.1, 1. ], dtype=bfloat16)");
-  /* max / min is rounded to the dtype before it is compared with 1000: 1004 / 1.0 is more, and
-   * 1000 / 0.999 = 1002 is not. */
-  const uint16_t far[] = {0x3f80, 0x447b}, near[] = {0x3f7f, 0x447a};
+  /* max / min is rounded to the dtype before it is compared with 1000: 1004 is more, and
+   * 227 / 0.2265625 = 1001.9, which rounds to 1000, is not. */
+  const uint16_t far[] = {0x3f80, 0x447b}, near[] = {0x3e68, 0x4363};
   SAME_TEXT(STR(TV_BF16, TV_SHAPE(2), far), "[1.000e+00 1.004e+03]");
-  SAME_TEXT(STR(TV_BF16, TV_SHAPE(2), near), "[9.961e-01 1.000e+03]");
+  SAME_TEXT(STR(TV_BF16, TV_SHAPE(2), near), "[  0.227 227.   ]");
 }
 
 TEST(scalars_print_as_scalars) {
