@@ -3,8 +3,7 @@
  * start.
  *
  * The bits are the same at every level: nothing is reordered, libm is called for the same functions,
- * and nothing is contracted: gcc 12 makes vfmaddsub of a complex product in spite of
- * -ffp-contract=off, so fused instructions are left out. */
+ * and nothing is contracted: src/CMakeLists.txt has an option for a fault of gcc 12. */
 #include "loops.h"
 
 #ifdef TVI_HAS_LEVELS
