@@ -28,8 +28,8 @@ static inline uint64_t cpu_random(void) { /* splitmix64, Steele et al. 2014 */
 
 /* A number in the domain of most ops, specials among them if `wild`. */
 static inline void cpu_fill_one(tv_dtype dtype, char *at, bool wild) {
-  static const double specials[] = {0.0, -0.0, (double)INFINITY, -(double)INFINITY, (double)NAN,
-                                    1.0, -1.0, 0.5, 3.0};
+  static const double specials[] = {
+      0.0, -0.0, (double)INFINITY, -(double)INFINITY, (double)NAN, 1.0, -1.0, 0.5, 3.0};
   const uint64_t bits = cpu_random();
   double x = (double)(int64_t)(cpu_random() % 8001) / 1000 - 4;
   if (wild && bits % 8 == 0) x = specials[(bits >> 8) % 9];

@@ -8,15 +8,13 @@
 
 static double value_of_f16(int half) { /* by the definition, in double */
   const int exponent = half >> 10 & 31, fraction = half & 1023;
-  const double magnitude =
-      exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+  const double magnitude = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
   return half & 0x8000 ? -magnitude : magnitude;
 }
 
 static double value_of_bf16(int half) {
   const int exponent = half >> 7 & 255, fraction = half & 127;
-  const double magnitude =
-      exponent ? ldexp(128 + fraction, exponent - 134) : ldexp(fraction, -133);
+  const double magnitude = exponent ? ldexp(128 + fraction, exponent - 134) : ldexp(fraction, -133);
   return half & 0x8000 ? -magnitude : magnitude;
 }
 
@@ -149,8 +147,8 @@ static void convert(tv_dtype from, tv_dtype to, int rank, const int64_t *shape, 
 }
 
 TEST(layouts_and_threads_give_the_same_bits) {
-  static const int64_t shapes[][4] = {{1, 1, 1, 1}, {2, 3, 5, 7}, {70, 1, 65, 3}, {1, 130, 140, 2},
-                                      {0, 4, 4, 4}, {3, 3, 500, 60}};
+  static const int64_t shapes[][4] = {{1, 1, 1, 1},     {2, 3, 5, 7}, {70, 1, 65, 3},
+                                      {1, 130, 140, 2}, {0, 4, 4, 4}, {3, 3, 500, 60}};
   for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
     for (int from = 0; from < TV_DTYPE_COUNT; from++)
       for (int to = 0; to < TV_DTYPE_COUNT; to += s == 5 ? 4 : 1) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The elementwise slot over every row and dtype: layouts, threads and levels of x86-64 give the same
- * bits; and scalar.h's special values. */
+ * The elementwise slot over every row and dtype: layouts, threads and levels of x86-64 give the
+ * same bits; and scalar.h's special values. */
 #include <math.h>
 
 #include "cpu/loops.h"
@@ -79,14 +79,15 @@ TEST(immediates_are_one_value_everywhere) {
   const float in[5] = {1, 2, 3, 4, 5};
   float out[5];
   const int64_t shape[1] = {5}, steps[1] = {4};
-  tv_elementwise job = {.op = TVI_OP_subtract,
-                        .op_name = "subtract",
-                        .dtype = TV_F32,
-                        .rank = 1,
-                        .shape = shape,
-                        .n_inputs = 2,
-                        .out = {.data = out, .steps = steps},
-                        .in = {{.is_immediate = true}, {.data = (void *)(uintptr_t)in, .steps = steps}}};
+  tv_elementwise job = {
+      .op = TVI_OP_subtract,
+      .op_name = "subtract",
+      .dtype = TV_F32,
+      .rank = 1,
+      .shape = shape,
+      .n_inputs = 2,
+      .out = {.data = out, .steps = steps},
+      .in = {{.is_immediate = true}, {.data = (void *)(uintptr_t)in, .steps = steps}}};
   const float ten = 10;
   memcpy(job.in[0].immediate.bytes, &ten, sizeof ten);
   OK(tvi_cpu_elementwise(NULL, &job, NULL));
@@ -225,12 +226,9 @@ TEST(complex_numbers_follow_annex_g) {
 
 int main(int argc, char **argv) {
   static const check_case all[] = {
-      CASE(immediates_are_one_value_everywhere),
-      CASE(the_result_may_be_an_input),
-      CASE(sixty_four_axes_are_walked),
-      CASE(integers_divide_as_documented),
-      CASE(floats_divide_as_documented),
-      CASE(special_values_are_kept),
+      CASE(immediates_are_one_value_everywhere), CASE(the_result_may_be_an_input),
+      CASE(sixty_four_axes_are_walked),          CASE(integers_divide_as_documented),
+      CASE(floats_divide_as_documented),         CASE(special_values_are_kept),
       CASE(complex_numbers_follow_annex_g),
 #undef TEST /* a row macro too */
 #define EACH(name, ...) ROW(#name, sweep, TVI_OP_##name),

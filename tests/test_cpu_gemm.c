@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The matmul slot against a naive product in long double or wrapping integers: every dtype, layout and
- * batch; threads give the same bits, and so do calls from several threads at once. */
+ * The matmul slot against a naive product in long double or wrapping integers: every dtype, layout
+ * and batch; threads give the same bits, and so do calls from several threads at once. */
 #include <math.h>
 #include <pthread.h>
 
 #include "cpu_job.h"
 
-static const int64_t sizes[][3] = {{1, 1, 1},    {2, 3, 4},    {1, 40, 70},  {33, 1, 17},
-                                   {17, 29, 1},  {40, 50, 60}, {5, 300, 270}, {130, 9, 600},
-                                   {160, 170, 180}};
+static const int64_t sizes[][3] = {{1, 1, 1},     {2, 3, 4},     {1, 40, 70},
+                                   {33, 1, 17},   {17, 29, 1},   {40, 50, 60},
+                                   {5, 300, 270}, {130, 9, 600}, {160, 170, 180}};
 
 typedef struct matrices {
   int64_t m, n, k, batch[2];
@@ -146,7 +146,11 @@ TEST(transposed_operands_are_used_in_place) {
     for (int j = 0; j < M; j++) a[i][j] = (float)((i * 7 + j * 3) % 11 - 5);
   for (int i = 0; i < N; i++)
     for (int j = 0; j < K; j++) b[i][j] = (float)((i * 5 + j) % 13 - 6);
-  matrices x = {M, N, K, {1, 1}, {.data = (char *)a, .steps = {0, 0, 4, sizeof a[0]}},
+  matrices x = {M,
+                N,
+                K,
+                {1, 1},
+                {.data = (char *)a, .steps = {0, 0, 4, sizeof a[0]}},
                 {.data = (char *)b, .steps = {0, 0, 4, sizeof b[0]}}};
   multiply(TV_F32, &x, out);
   for (int i = 0; i < M; i++)
@@ -178,14 +182,24 @@ static void *call_often(void *argument) {
     a[i] = (float)((i * seed) % 9 - 4), b[i] = (float)((i * (seed + 3)) % 7 - 3);
   float corner = 0;
   for (int l = 0; a && l < SIDE; l++) corner += a[(SIDE - 1) * SIDE + l] * b[l * SIDE + SIDE - 1];
-  const matrices x = {SIDE, SIDE, SIDE, {1, 1},
+  const matrices x = {SIDE,
+                      SIDE,
+                      SIDE,
+                      {1, 1},
                       {.data = (char *)a, .steps = {0, 0, SIDE * 4, 4}},
                       {.data = (char *)b, .steps = {0, 0, SIDE * 4, 4}}};
   for (int round = 0; a && round < ROUNDS; round++) {
-    const tv_matmul_job job = {.dtype = TV_F32, .m = SIDE, .n = SIDE, .k = SIDE,
-                               .a = x.a.data, .b = x.b.data,
-                               .a_row_step = SIDE * 4, .a_column_step = 4,
-                               .b_row_step = SIDE * 4, .b_column_step = 4, .out = out};
+    const tv_matmul_job job = {.dtype = TV_F32,
+                               .m = SIDE,
+                               .n = SIDE,
+                               .k = SIDE,
+                               .a = x.a.data,
+                               .b = x.b.data,
+                               .a_row_step = SIDE * 4,
+                               .a_column_step = 4,
+                               .b_row_step = SIDE * 4,
+                               .b_column_step = 4,
+                               .out = out};
     is_right &= tvi_cpu_matmul(NULL, &job, NULL) == TV_OK && out[SIDE * SIDE - 1] == corner;
   }
   free(a);

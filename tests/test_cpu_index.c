@@ -8,7 +8,8 @@ TEST(gather_takes_rows) {
     for (int c = 0; c < 8; c++) {
       const int64_t outer = c < 4 ? 1 : 3, n = 11, k = c == 2 ? 5000 : 17, inner = inners[c % 4];
       const int64_t item = tvi_item(dtype), row = inner * item;
-      char *const in = malloc((size_t)(outer * n * row)), *const out = malloc((size_t)(outer * k * row));
+      char *const in = malloc((size_t)(outer * n * row)), *const out =
+                                                              malloc((size_t)(outer * k * row));
       int64_t *const indices = malloc((size_t)k * 8);
       CHECK(in && out && indices);
       for (int64_t i = 0; i < outer * n * row; i++) in[i] = (char)cpu_random();

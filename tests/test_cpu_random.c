@@ -23,7 +23,8 @@ TEST(philox_gives_its_known_answers) {
   }
 }
 
-static void draw(tv_distribution distribution, tv_dtype dtype, int64_t first, int64_t n, void *out) {
+static void draw(tv_distribution distribution, tv_dtype dtype, int64_t first, int64_t n,
+                 void *out) {
   const tv_random job = {.distribution = distribution,
                          .dtype = dtype,
                          .key = {UINT64_C(0x123456789abcdef0), 77},
@@ -56,9 +57,9 @@ TEST(elements_take_the_words_that_random_h_says) {
 static const struct {
   tv_distribution distribution;
   tv_dtype dtype;
-} draws[] = {{TV_RANDOM_BITS, TV_U32},    {TV_RANDOM_BITS, TV_U64},    {TV_RANDOM_UNIFORM, TV_F16},
+} draws[] = {{TV_RANDOM_BITS, TV_U32},     {TV_RANDOM_BITS, TV_U64},    {TV_RANDOM_UNIFORM, TV_F16},
              {TV_RANDOM_UNIFORM, TV_BF16}, {TV_RANDOM_UNIFORM, TV_F32}, {TV_RANDOM_UNIFORM, TV_F64},
-             {TV_RANDOM_NORMAL, TV_F16},  {TV_RANDOM_NORMAL, TV_BF16}, {TV_RANDOM_NORMAL, TV_F32},
+             {TV_RANDOM_NORMAL, TV_F16},   {TV_RANDOM_NORMAL, TV_BF16}, {TV_RANDOM_NORMAL, TV_F32},
              {TV_RANDOM_NORMAL, TV_F64}};
 
 TEST(slices_and_threads_give_the_same_elements) {

@@ -21,29 +21,29 @@ static void reduce(tv_reduction reduction, tv_dtype dtype, tv_dtype out_dtype, i
 }
 
 /* Runs [0, n) added pairwise: the largest power of two below n, and the rest. */
-#define REFERENCE(T)                                                                           \
-  static T tree_##T(const T *runs, int64_t n) {                                                \
-    if (n == 1) return runs[0];                                                                \
-    int64_t half = 1;                                                                          \
-    while (2 * half < n) half *= 2;                                                            \
-    return tree_##T(runs, half) + tree_##T(runs + half, n - half);                             \
-  }                                                                                            \
-  static T sum_##T(const T *x, int64_t n, int64_t step) {                                      \
-    if (n == 0) return 0;                                                                      \
-    const int64_t n_runs = (n + 511) / 512;                                                    \
-    T *const runs = malloc((size_t)n_runs * sizeof(T));                                        \
-    CHECK(runs);                                                                               \
-    for (int64_t r = 0; r < n_runs; r++) {                                                     \
-      T acc[16];                                                                               \
-      for (int j = 0; j < 16; j++) acc[j] = (T)-0.0;                                           \
-      for (int64_t k = r * 512; k < n && k < (r + 1) * 512; k++) acc[k % 16] += x[k * step];   \
-      for (int half = 8; half; half /= 2)                                                      \
-        for (int j = 0; j < half; j++) acc[j] += acc[j + half];                                \
-      runs[r] = acc[0];                                                                        \
-    }                                                                                          \
-    const T total = tree_##T(runs, n_runs);                                                    \
-    free(runs);                                                                                \
-    return total;                                                                              \
+#define REFERENCE(T)                                                                         \
+  static T tree_##T(const T *runs, int64_t n) {                                              \
+    if (n == 1) return runs[0];                                                              \
+    int64_t half = 1;                                                                        \
+    while (2 * half < n) half *= 2;                                                          \
+    return tree_##T(runs, half) + tree_##T(runs + half, n - half);                           \
+  }                                                                                          \
+  static T sum_##T(const T *x, int64_t n, int64_t step) {                                    \
+    if (n == 0) return 0;                                                                    \
+    const int64_t n_runs = (n + 511) / 512;                                                  \
+    T *const runs = malloc((size_t)n_runs * sizeof(T));                                      \
+    CHECK(runs);                                                                             \
+    for (int64_t r = 0; r < n_runs; r++) {                                                   \
+      T acc[16];                                                                             \
+      for (int j = 0; j < 16; j++) acc[j] = (T)-0.0;                                         \
+      for (int64_t k = r * 512; k < n && k < (r + 1) * 512; k++) acc[k % 16] += x[k * step]; \
+      for (int half = 8; half; half /= 2)                                                    \
+        for (int j = 0; j < half; j++) acc[j] += acc[j + half];                              \
+      runs[r] = acc[0];                                                                      \
+    }                                                                                        \
+    const T total = tree_##T(runs, n_runs);                                                  \
+    free(runs);                                                                              \
+    return total;                                                                            \
   }
 REFERENCE(float)
 REFERENCE(double)
@@ -52,17 +52,35 @@ static const struct {
   int rank, kept;
   int64_t shape[5];
 } cases[] = {
-    {1, 0, {1}},           {1, 0, {15}},           {1, 0, {511}},          {1, 0, {513}},
-    {1, 0, {5000}},        {1, 0, {32768 * 3}},    {1, 0, {32768 * 6 + 77}}, {2, 0, {300, 700}},
-    {2, 1, {3, 1000}},     {2, 1, {1000, 3}},      {2, 1, {70000, 2}},     {2, 1, {5, 40000}},
-    {3, 1, {7, 20, 30}},   {3, 2, {4, 5, 600}},    {4, 2, {3, 2, 50, 40}}, {5, 3, {2, 1, 3, 1, 900}},
-    {2, 1, {130, 1030}},   {2, 1, {600, 513}},     {2, 2, {3, 4}},         {0, 0, {0}},
-    {2, 1, {200, 1100}},   {3, 1, {10, 300, 40}},  {2, 1, {33, 70000}},
+    {1, 0, {1}},
+    {1, 0, {15}},
+    {1, 0, {511}},
+    {1, 0, {513}},
+    {1, 0, {5000}},
+    {1, 0, {32768 * 3}},
+    {1, 0, {32768 * 6 + 77}},
+    {2, 0, {300, 700}},
+    {2, 1, {3, 1000}},
+    {2, 1, {1000, 3}},
+    {2, 1, {70000, 2}},
+    {2, 1, {5, 40000}},
+    {3, 1, {7, 20, 30}},
+    {3, 2, {4, 5, 600}},
+    {4, 2, {3, 2, 50, 40}},
+    {5, 3, {2, 1, 3, 1, 900}},
+    {2, 1, {130, 1030}},
+    {2, 1, {600, 513}},
+    {2, 2, {3, 4}},
+    {0, 0, {0}},
+    {2, 1, {200, 1100}},
+    {3, 1, {10, 300, 40}},
+    {2, 1, {33, 70000}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
 /* Element k of result i, as the dtype that accumulates: double, and float exactly within it. */
-static void line_of(tv_dtype dtype, const char *dense, int64_t i, int64_t n, double *re, double *im) {
+static void line_of(tv_dtype dtype, const char *dense, int64_t i, int64_t n, double *re,
+                    double *im) {
   const int64_t item = tvi_item(dtype);
   for (int64_t k = 0; k < n; k++) {
     const char *const at = dense + (i * n + k) * item;
@@ -133,8 +151,8 @@ static void check_float_sum(tv_dtype dtype, size_t c) {
       memset(got, 0xee, (size_t)results * 16);
       reduce(TV_REDUCE_SUM, dtype, out_dtype, rank, kept, shape, &other, got);
       if (memcmp(got, want, (size_t)(results * out_item)))
-        check_fail(CHECK_HERE, "dtype %d, case %d, layout %d, %d threads", (int)dtype, (int)c, layout,
-                   threads);
+        check_fail(CHECK_HERE, "dtype %d, case %d, layout %d, %d threads", (int)dtype, (int)c,
+                   layout, threads);
       cpu_array_free(&other);
     }
   free(re);
