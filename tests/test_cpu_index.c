@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ * gather, scatter_add, find_bad_index, argsort_u64 and sequence. */
+#include "cpu_job.h"
+
+TEST(gather_takes_rows) {
+  static const int64_t inners[] = {1, 3, 40, 300};
+  for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++)
+    for (int c = 0; c < 8; c++) {
+      const int64_t outer = c < 4 ? 1 : 3, n = 11, k = c == 2 ? 5000 : 17, inner = inners[c % 4];
+      const int64_t item = tvi_item(dtype), row = inner * item;
+      char *const in = malloc((size_t)(outer * n * row)), *const out =
+                                                              malloc((size_t)(outer * k * row));
+      int64_t *const indices = malloc((size_t)k * 8);
+      CHECK(in && out && indices);
+      for (int64_t i = 0; i < outer * n * row; i++) in[i] = (char)cpu_random();
+      for (int64_t i = 0; i < k; i++) indices[i] = (int64_t)(cpu_random() % (uint64_t)n);
+      const tv_gather job = {dtype, outer, n, k, inner, in, indices, out};
+      for (int threads = 1; threads <= 2; threads++) {
+        tv_threads_set(threads);
+        memset(out, 0, (size_t)(outer * k * row));
+        OK(tvi_cpu_gather(NULL, &job, NULL));
+        for (int64_t o = 0; o < outer; o++)
+          for (int64_t i = 0; i < k; i++)
+            CHECK(!memcmp(out + (o * k + i) * row, in + (o * n + indices[i]) * row, (size_t)row));
+      }
+      free(in);
+      free(out);
+      free(indices);
+    }
+  tv_threads_set(0);
+}
+
+TEST(scatter_adds_in_order) {
+  enum { OUTER = 2, N = 7, K = 400, INNER = 300 };
+  float *const in = malloc(OUTER * K * INNER * 4), *const out = malloc(OUTER * N * INNER * 4);
+  float *const want = malloc(OUTER * N * INNER * 4);
+  int64_t indices[K];
+  CHECK(in && out && want);
+  for (int i = 0; i < OUTER * K * INNER; i++) in[i] = (float)(cpu_random() % 1000) / 7;
+  for (int i = 0; i < K; i++) indices[i] = (int64_t)(cpu_random() % N);
+  for (int i = 0; i < OUTER * N * INNER; i++) want[i] = (float)i / 3;
+  for (int o = 0; o < OUTER; o++)
+    for (int k = 0; k < K; k++)
+      for (int i = 0; i < INNER; i++)
+        want[(o * N + indices[k]) * INNER + i] += in[(o * K + k) * INNER + i];
+  for (int threads = 1; threads <= 7; threads += 3) {
+    tv_threads_set(threads);
+    for (int i = 0; i < OUTER * N * INNER; i++) out[i] = (float)i / 3;
+    const tv_gather job = {TV_F32, OUTER, N, K, INNER, in, indices, out};
+    OK(tvi_cpu_scatter_add(NULL, &job, NULL));
+    CHECK(!memcmp(out, want, OUTER * N * INNER * 4));
+  }
+  free(in);
+  free(out);
+  free(want);
+  tv_threads_set(0);
+}
+
+TEST(the_first_bad_index_is_found) {
+  int64_t indices[5000], position, value = 0;
+  for (int i = 0; i < 5000; i++) indices[i] = i % 9;
+  OK(tvi_cpu_find_bad_index(NULL, indices, 5000, 0, 9, &position, &value, NULL));
+  EQUAL(position, -1);
+  indices[3001] = -1;
+  indices[4000] = 9;
+  OK(tvi_cpu_find_bad_index(NULL, indices, 5000, 0, 9, &position, &value, NULL));
+  EQUAL(position, 3001);
+  EQUAL(value, -1);
+  OK(tvi_cpu_find_bad_index(NULL, indices, 5000, -9, 9, &position, &value, NULL));
+  EQUAL(position, 4000);
+  OK(tvi_cpu_find_bad_index(NULL, indices, 0, 0, 0, &position, &value, NULL));
+  EQUAL(position, -1);
+}
+
+TEST(argsort_is_stable_and_ascending) {
+  static const int64_t sizes[] = {0, 1, 2, 48, 49, 1000, 70000};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int bits = 0; bits <= 64; bits += 8) {
+      const int64_t n = sizes[s];
+      uint64_t *const keys = malloc((size_t)n * 8 + 8);
+      int64_t *const order = malloc((size_t)n * 8 + 8);
+      CHECK(keys && order);
+      for (int64_t i = 0; i < n; i++) keys[i] = bits ? cpu_random() >> (64 - bits) : 5;
+      OK(tvi_cpu_argsort_u64(NULL, keys, n, order, NULL));
+      for (int64_t i = 1; i < n; i++) {
+        const uint64_t a = keys[order[i - 1]], b = keys[order[i]];
+        CHECK(a < b || (a == b && order[i - 1] < order[i]));
+      }
+      if (n) CHECK(order[0] >= 0 && order[n - 1] < n);
+      free(keys);
+      free(order);
+    }
+}
+
+TEST(sequences_wrap_and_round_once) {
+  uint8_t bytes[5];
+  float floats[4];
+  uint16_t halves[3];
+  double complexes[4];
+  tv_sequence job = {.dtype = TV_U8, .n = 5, .out = bytes, .int_start = 250, .int_step = 3};
+  OK(tvi_cpu_sequence(NULL, &job, NULL));
+  for (int i = 0; i < 5; i++) EQUAL(bytes[i], (uint8_t)(250 + 3 * i));
+  job = (tv_sequence){.dtype = TV_F32, .n = 4, .out = floats, .real_start = .1, .real_step = .1};
+  OK(tvi_cpu_sequence(NULL, &job, NULL));
+  for (int i = 0; i < 4; i++) CHECK(floats[i] == (float)(.1 + (double)i * .1));
+  job = (tv_sequence){.dtype = TV_F16, .n = 3, .out = halves, .real_start = 1, .real_step = .5};
+  OK(tvi_cpu_sequence(NULL, &job, NULL));
+  EQUAL(halves[2], 0x4000);
+  job = (tv_sequence){.dtype = TV_C128, .n = 2, .out = complexes, .real_start = 1, .real_step = 2};
+  OK(tvi_cpu_sequence(NULL, &job, NULL));
+  CHECK(complexes[2] == 3 && complexes[3] == 0);
+}
+
+TEST_MAIN("cpu_index", CASE(gather_takes_rows), CASE(scatter_adds_in_order),
+          CASE(the_first_bad_index_is_found), CASE(argsort_is_stable_and_ascending),
+          CASE(sequences_wrap_and_round_once))
