@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "memory.h"
+
 /* 1, 2, 3, ... in the shape and dtype of x. */
 static tv_tensor *counted(tv_tensor *x) {
   tv_tensor *numbers = tv_arange_int(TV_I64, 1, tv_tensor_size(x) + 1, 1);
@@ -19,10 +21,9 @@ static tv_tensor *squares(check_op *op, tv_tensor *x) {
 }
 
 tv_tensor *check_gradient(check_op *op, tv_tensor *x) {
-  tv_tensor *y, *g = NULL;
+  tv_tensor *g = NULL;
   tv_tape *tape = tv_tape_begin(NULL);
-  tv_tape_watch(tape, x);
-  y = op(x);
+  tv_tensor *y = tv_tape_watch(tape, x) ? NULL : op(x);
   if (y) tv_tape_gradient_of(tape, weighted(y), 1, &x, &g);
   tv_tape_end(tape);
   return g;
@@ -53,7 +54,7 @@ static tv_tensor *curvature(check_op *op, tv_tensor *x) {
 /* The objective, of whichever order, where element i of x is moved by h. */
 static double moved(check_op *op, tv_tensor *x, double *values, int64_t i, double h,
                     bool is_second) {
-  double result = NAN;
+  double result = nan("");
   tv_scope scope;
   tv_scope_begin(&scope);
   const double before = values[i];
@@ -90,4 +91,21 @@ void check_differences(const char *file, int line, const char *what, check_op *o
     }
   }
   free(values);
+}
+
+void check_starved(const char *file, int line, const char *what, check_op *op, tv_tensor *x) {
+  for (int64_t fail = 1;; fail++) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    tvi_memory_fail(fail, false);
+    const bool is_done = check_gradient(op, x) != NULL;
+    const bool has_failed = tvi_memory_calls() >= fail;
+    tvi_memory_fail(0, false);
+    if (is_done == has_failed || tv_error() != (has_failed ? TV_ENOMEM : TV_OK))
+      check_fail(file, line, "%s: allocation %lld failed, and it %s: %s", what, (long long)fail,
+                 is_done ? "succeeds" : "fails", tv_error_text());
+    tv_error_clear();
+    tv_scope_end(&scope, NULL);
+    if (!has_failed) return;
+  }
 }

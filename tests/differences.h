@@ -16,9 +16,14 @@ typedef tv_tensor *check_op(tv_tensor *x);
 /** The gradient and the second gradient of an op at x (f64), to 1e-6 of their size. */
 #define DIFFERENCES(op, x) check_differences(CHECK_HERE, #op, op, x)
 
+/** The op and its gradient with the first allocation failing, then the second, and so on: every
+ * time TV_ENOMEM and no result. What was left behind the case finds. */
+#define STARVED(op, x) check_starved(CHECK_HERE, #op, op, x)
+
 /** The gradient of the sum of op(x), times 1, 2, 3, ... in C order, by x. */
 tv_tensor *check_gradient(check_op *op, tv_tensor *x);
 
 void check_differences(const char *file, int line, const char *what, check_op *op, tv_tensor *x);
+void check_starved(const char *file, int line, const char *what, check_op *op, tv_tensor *x);
 
 #endif

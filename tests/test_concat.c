@@ -122,7 +122,21 @@ TEST(gradients_have_the_dtype_of_the_part) {
   OK(tv_tape_end(tape));
 }
 
+/* More inputs than fit in the small blocks of memory. */
+static tv_tensor *many(tv_tensor *x) {
+  tv_tensor *parts[40];
+  for (int k = 0; k < 40; k++) parts[k] = k & 1 ? x : tv_reshape(tv_scalar(k), TV_SHAPE(1));
+  return tv_concat(40, parts, 0);
+}
+
+TEST(a_failed_allocation_leaves_nothing) {
+  STARVED(joined, numbers(0, TV_SHAPE(2, 3)));
+  STARVED(stacked, numbers(0, TV_SHAPE(2, 3)));
+  STARVED(many, numbers(0, TV_SHAPE(2)));
+}
+
 TEST_MAIN("concat", CASE(concat_joins_along_an_axis), CASE(concat_of_many),
           CASE(parts_without_elements_count_for_the_dtype), CASE(concat_refuses),
           CASE(stack_makes_an_axis), CASE(scalars_stack), CASE(stack_refuses),
-          CASE(gradients_are_the_parts), CASE(gradients_have_the_dtype_of_the_part))
+          CASE(gradients_are_the_parts), CASE(gradients_have_the_dtype_of_the_part),
+          CASE(a_failed_allocation_leaves_nothing))

@@ -213,10 +213,18 @@ TEST(gradients_are_the_inverse_movement) {
   HOLDS(check_gradient(permuted, x), 1, 7, 2, 8, 3, 9, 4, 10, 5, 11, 6, 12);
 }
 
+TEST(a_failed_allocation_leaves_nothing) {
+  tv_tensor *x = numbers(TV_SHAPE(2, 3, 2));
+  STARVED(copied, x);
+  STARVED(permuted, x);
+  STARVED(flipped, x);
+  STARVED(broadcast, x);
+}
+
 TEST_MAIN("shape", CASE(reshape_keeps_c_order_and_bytes), CASE(reshape_works_one_size_out),
           CASE(reshape_refuses), CASE(reshape_of_a_view_is_a_view_where_steps_allow),
           CASE(reshape_of_one_element_takes_any_ones), CASE(weak_scalars_become_tensors),
           CASE(permute_moves_axes), CASE(permute_refuses), CASE(transpose_swaps_the_last_two_axes),
           CASE(flip_reverses), CASE(expand_and_squeeze_are_inverse),
           CASE(broadcast_repeats_without_copying), CASE(null_passes_and_the_first_failure_stays),
-          CASE(gradients_are_the_inverse_movement))
+          CASE(gradients_are_the_inverse_movement), CASE(a_failed_allocation_leaves_nothing))

@@ -181,8 +181,14 @@ TEST(gradients_are_put_in_place) {
         0, 5);
 }
 
+TEST(a_failed_allocation_leaves_nothing) {
+  STARVED(part, block());
+  STARVED(part_of_part, block());
+}
+
 TEST_MAIN("slice", CASE(integers_drop_their_axis), CASE(ranges_keep_theirs),
           CASE(bounds_are_clipped), CASE(every_range_is_as_pythons), CASE(ellipsis_and_new_axes),
           CASE(blanks_stand_between_tokens), CASE(text_that_is_no_index), CASE(slices_refuse),
           CASE(structs_say_the_same), CASE(slices_are_views),
-          CASE(a_view_without_scope_is_the_callers), CASE(gradients_are_put_in_place))
+          CASE(a_view_without_scope_is_the_callers), CASE(gradients_are_put_in_place),
+          CASE(a_failed_allocation_leaves_nothing))
