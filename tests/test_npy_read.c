@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Loading .npy files: from paths, descriptors, memory and maps; cut, shrunk, failing and hostile. */
+ * Loading .npy files: from paths, descriptors, memory and maps; cut, shrunk, failing and hostile.
+ */
 #include <pthread.h>
 
 #include "faults.h"
@@ -256,8 +257,15 @@ TEST(a_stream_is_believed_as_far_as_it_delivers) {
   OK(x);
   CHECK(!memcmp(tv_tensor_data(x), data, (size_t)n));
   snprintf(text, sizeof text, header, 4000000000000000000L);
+<<<<<<< HEAD
   FAILS(TV_EFORMAT, /* and not for want of memory: storage grows with what arrives */
         "npy_read_fd: pipe: byte 86: found the end of the file, expected 4000000000000000000 bytes for "
+=======
+  /* Had it been believed, there would be no memory. */
+  FAILS(TV_EFORMAT,
+        "npy_read_fd: pipe: byte 86: found the end of the file, expected 4000000000000000000 bytes "
+        "for "
+>>>>>>> io
         "shape [4000000000000000000] of uint8",
         through_pipe(file, make(file, text, 0, data, 0), 100));
   free(data);
@@ -318,10 +326,11 @@ TEST(a_file_that_shrinks_while_it_is_read_is_refused) {
   tvi_sys.read = shrinking_read;
   tv_tensor *x = tv_npy_load("x.npy", NULL);
   tvi_sys = real;
-  FAILS(TV_EFORMAT,
-        "npy_load: x.npy: byte 90: found the end of the file, expected 24 bytes for shape [2, 3] of "
-        "float32",
-        x);
+  FAILS(
+      TV_EFORMAT,
+      "npy_load: x.npy: byte 90: found the end of the file, expected 24 bytes for shape [2, 3] of "
+      "float32",
+      x);
   folder_leave();
 }
 
@@ -349,11 +358,13 @@ TEST(any_allocation_may_fail) {
 
 TEST(special_files_are_refused_at_once) {
   FAILS(TV_EIO, "npy_load: /: cannot read: Is a directory", tv_npy_load("/", NULL));
+  FAILS(
+      TV_EFORMAT,
+      "npy_load: /dev/null: byte 0: found the end of the file, expected magic, version and length",
+      tv_npy_load("/dev/null", NULL));
   FAILS(TV_EFORMAT,
-        "npy_load: /dev/null: byte 0: found the end of the file, expected magic, version and length",
-        tv_npy_load("/dev/null", NULL));
-  FAILS(TV_EFORMAT,
-        "npy_load: /dev/zero: byte 0: found \\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00 (unknown), "
+        "npy_load: /dev/zero: byte 0: found \\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00 "
+        "(unknown), "
         "expected the magic of a .npy file",
         tv_npy_load("/dev/zero", NULL));
   CHECK(!tv_npy_load("/proc/self/status", NULL)); /* a regular file of size 0 with bytes in it */
