@@ -258,6 +258,6 @@ tv_tensor *tv_broadcast_to(tv_tensor *x, int rank, const int64_t *shape) {
   if (!fits)
     return tvi_fail(TV_ESHAPE, "broadcast_to: shape does not broadcast: %s to %s",
                     tvi_shape_text(&from, x->rank, x->shape), tvi_shape_text(&to, rank, shape));
-  tvi_broadcast_steps(x, rank, shape, steps);
+  tvi_broadcast_steps(x, rank, steps);
   return shown(&broadcast_rule, x, 0, rank, shape, steps, 0, NULL);
 }
