@@ -82,8 +82,8 @@ static tv_tensor *logits(const model *m, tv_tensor *x) {
   return tv_add(tv_matmul(hidden, tv_read(m->w2)), tv_read(m->b2));
 }
 
-/* One batch. Snapshots and what the tape keeps live in the inner scope; when the step writes, nobody else
- * holds the weights. */
+/* One batch. Snapshots and what the tape keeps live in the inner scope, so that nobody else holds the old
+ * weights when the step replaces them. */
 static double train_batch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_tensor *labels) {
   double loss_value = 0;
   tv_scope step, pass;
