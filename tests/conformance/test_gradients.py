@@ -24,14 +24,16 @@ with warnings.catch_warnings():
     torch.zeros(1)
 
 TORCH = {"float32": torch.float32, "float64": torch.float64, "complex64": torch.complex64,
-         "complex128": torch.complex128, "int64": torch.int64, "bool": torch.bool}
+         "complex128": torch.complex128, "int8": torch.int8, "int64": torch.int64, "bool": torch.bool}
 REALS, ALL = ("float64", "float32"), ("float64", "float32", "complex128", "complex64")
 
 # op: function of PyTorch, dtypes, range of the operands. None: PyTorch has no gradient, differences do.
 NAMED = {
-    "negative": torch.neg, "conj": torch.conj_physical, "real": lambda x: torch.real(x) if x.is_complex() else x * 1,
+    "negative": torch.neg, "conj": torch.conj_physical,
+    "real": lambda x: torch.real(x) if x.is_complex() else x * 1,
     "expm1": lambda x: torch.exp(x) - 1 if x.is_complex() else torch.expm1(x),
-    "log1p": lambda x: torch.log(1 + x) if x.is_complex() else torch.log1p(x), "imag": torch.imag, "abs": torch.abs, "sign": torch.sgn, "add": torch.add, "subtract": torch.sub,
+    "log1p": lambda x: torch.log(1 + x) if x.is_complex() else torch.log1p(x), "imag": torch.imag, "abs": torch.abs,
+    "sign": torch.sgn, "add": torch.add, "subtract": torch.sub,
     "multiply": torch.mul, "divide": torch.div, "remainder": torch.remainder, "relu": torch.relu, "pow": torch.pow,
     "where": torch.where, "clip": lambda x, a, b: torch.minimum(torch.maximum(x, a), b), "floor_divide": None,
 }
@@ -59,6 +61,8 @@ def torch_of(x, wants_gradient=True):
 
 
 def numpy_of_torch(t):
+    if t._is_zerotensor():  # has no elements in memory
+        t = torch.zeros(t.shape, dtype=t.dtype)
     t = t.detach().resolve_conj().resolve_neg().contiguous()
     kind = {v: k for k, v in TORCH.items()}[t.dtype]
     if not t.numel():
@@ -129,6 +133,8 @@ def _torch_gradients(loss, leaves, create):
 def numbers(rng, shape, name, low=-3.0, high=3.0):
     """Numbers off the kinks: no two are equal, none is near 0."""
     n = math.prod(shape)
+    if name == "int8":
+        return rng.integers(1, 4, shape).astype(name)
     x = rng.permutation(np.linspace(low, high, n + 2)[1:-1] if n else np.zeros(0))
     x = x + np.where(np.abs(x) < .05, .1, 0) + rng.uniform(0, 1e-3, n)
     if name.startswith("complex"):
@@ -157,10 +163,12 @@ def test_elementwise(op):
     function = NAMED[op] if op in NAMED else getattr(torch, op)
 
     @examples(60, shape=broadcasting(n, max_rank=3), names=st.lists(st.sampled_from(allowed), min_size=n, max_size=n),
-              mixed=st.booleans(), laid=st.lists(layouts, min_size=n, max_size=n), seed=seeds)
-    def sweep(shape, names, mixed, laid, seed):
+              mixed=st.booleans(), integer=st.integers(0, 5), laid=st.lists(layouts, min_size=n, max_size=n), seed=seeds)
+    def sweep(shape, names, mixed, integer, laid, seed):
         rng = np.random.default_rng(seed)
-        names = names if mixed and op not in ("clip", "where", "maximum", "minimum") else names[:1] * n
+        names = names if mixed and op != "where" else names[:1] * n
+        if n == 2 and integer < n:
+            names[integer] = "int8"
         arrays, operands, what = [], [], f"{op}({', '.join(names)})"
         for k, (s, name, layout) in enumerate(zip(shape, names, laid)):
             x = numbers(rng, s, name, *RANGES.get(op, (-3, 3)))
