@@ -3,6 +3,7 @@
 
 import functools
 import math
+import os
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -12,18 +13,20 @@ import tensorvar_array as xp
 from numbers_of import ALL, array_of, rounded
 from tensorvar_array import recorder
 
+DEPTH = int(os.environ.get("TENSORVAR_DEPTH", "1"))
 LAYOUTS = ("plain", "transposed", "reversed", "strided", "broadcast", "offset")
 
 
 def examples(count, **strategies):
-    """Run a test on `count` examples. The record of calls begins anew with each."""
+    """Run a test on `count` examples, always the same; TENSORVAR_DEPTH times as many, always others, if that
+    is set. The record of calls begins anew with each."""
     def decorate(function):
         @functools.wraps(function)
         def one(*arguments, **named):
             recorder.start()
             function(*arguments, **named)
 
-        hidden = settings(max_examples=count, derandomize=True, deadline=None, database=None, print_blob=False,
+        hidden = settings(max_examples=count * DEPTH, derandomize=DEPTH == 1, deadline=None, database=None, print_blob=False,
                           suppress_health_check=HealthCheck.all())
         return hidden(given(**strategies)(one))
 

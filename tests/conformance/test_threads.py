@@ -50,7 +50,7 @@ def test_elementwise(op, name):
     if storage(name).kind in REFUSES.get(op, ""):
         return
     rng, n = np.random.default_rng(1), OPS[op].n_operands
-    operands = [operand(rng, name, (170, 401)) for _ in range(n)]
+    operands = [operand(rng, name, (300, 1001)) for _ in range(n)]
     if op == "pow" and storage(name).kind == "i":
         operands[1] = np.maximum(operands[1], 0)
     names = ["bool" if op == "where" and k == 0 else name for k in range(n)]
