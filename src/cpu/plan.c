@@ -7,6 +7,9 @@
 #include "plan.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
   CHUNK = 32768, /* elements of work for one thread at a time */
@@ -135,6 +138,53 @@ static void run_chunk(void *context, int64_t i) {
   run_range(r->plan, r->loop, begin, end < r->plan->size ? end : r->plan->size);
 }
 
+/* An element at row i and column j of a tile, `row_step` and `step` apart, to to[i * TILE + j]. */
+#define PACK(T)                         \
+  for (int64_t j = 0; j < columns; j++) \
+    for (int64_t i = 0; i < rows; i++)  \
+  ((T *)to)[i * TILE + j] = *(const T *)(const void *)(from + i * row_step + j * step)
+
+typedef struct {
+  uint64_t words[2];
+} pair;
+
+static void pack(int64_t item, void *to, const char *from, int64_t row_step, int64_t step,
+                 int64_t rows, int64_t columns) {
+#ifdef __SSE2__
+  if (item == 4 && row_step == 4) { /* squares of 4 by 4; what is left below */
+    for (int64_t j = 0; j + 4 <= columns; j += 4)
+      for (int64_t i = 0; i + 4 <= rows; i += 4) {
+        __m128 square[4];
+        for (int64_t l = 0; l < 4; l++)
+          square[l] = _mm_loadu_ps((const float *)(const void *)(from + i * 4 + (j + l) * step));
+        _MM_TRANSPOSE4_PS(square[0], square[1], square[2], square[3]);
+        for (int64_t l = 0; l < 4; l++) _mm_storeu_ps((float *)to + (i + l) * TILE + j, square[l]);
+      }
+    const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+    for (int64_t j = 0; j < columns; j++)
+      for (int64_t i = j < whole_columns ? whole_rows : 0; i < rows; i++)
+        memcpy((float *)to + i * TILE + j, from + i * 4 + j * step, 4);
+    return;
+  }
+#endif
+  switch (item) {
+    case 1:
+      PACK(uint8_t);
+      break;
+    case 2:
+      PACK(uint16_t);
+      break;
+    case 4:
+      PACK(uint32_t);
+      break;
+    case 8:
+      PACK(uint64_t);
+      break;
+    default:
+      PACK(pair);
+  }
+}
+
 static bool is_across(const tvi_plan *plan, int k, int axis) {
   const int inner = plan->rank - 1;
   return k > 0 && magnitude(plan->steps[k][inner]) >= LINE && plan->steps[k][axis] &&
@@ -142,8 +192,8 @@ static bool is_across(const tvi_plan *plan, int k, int axis) {
 }
 
 /* One tile: a block of `across` by inner, at one index of the other axes. An operand that is walked
- * across its memory is first copied, along its memory: its lines may all fall into one set of the
- * cache, where they would not stay. */
+ * across its memory is first turned, a cache line at a time: its lines may all fall into one set of
+ * the cache, where they would not stay. */
 static void run_tile(const run *r, int64_t i) {
   const tvi_plan *plan = r->plan;
   const int inner = plan->rank - 1, across = r->across, n_operands = plan->n_operands;
@@ -171,15 +221,10 @@ static void run_tile(const run *r, int64_t i) {
   for (int k = 1; k < n_operands; k++) {
     const int64_t item = plan->items[k];
     if (!is_across(plan, k, across) || r->side * item > LINE) continue;
-    tvi_loop *const copy = tvi_copy_loop(item);
-    const int64_t along[] = {item, row_steps[k]};
-    for (int64_t j = 0; j < columns; j++) {
-      char *const q[] = {buffers[k - 1] + j * r->side * item, p[k] + j * steps[k]};
-      copy(rows, q, along);
-    }
+    pack(item, buffers[k - 1], p[k], row_steps[k], steps[k], rows, columns);
     p[k] = buffers[k - 1];
-    steps[k] = r->side * item;
-    row_steps[k] = item;
+    steps[k] = item;
+    row_steps[k] = TILE * item;
   }
   for (int64_t j = 0; j < rows; j++) {
     r->loop(columns, p, steps);

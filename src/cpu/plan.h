@@ -14,7 +14,7 @@ typedef struct tvi_plan {
   int rank, n_operands;
   int64_t size;                     /* elements */
   int64_t items[TVI_PLAN_OPERANDS]; /* bytes of one, by operand */
-  char *base[TVI_PLAN_OPERANDS]; /* operand 0 is the result */
+  char *base[TVI_PLAN_OPERANDS];    /* operand 0 is the result */
   int64_t shape[TV_MAX_RANK];
   int64_t steps[TVI_PLAN_OPERANDS][TV_MAX_RANK];
 } tvi_plan;
