@@ -34,8 +34,8 @@ TVI_SCALAR uint16_t tvi_bf16_store(float x) {
   return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
-/* a if the condition holds, else b. By masks: loops over what follows become vector code, which they do
- * not with branches, nor (gcc 12) with selections that end in 16 bits. */
+/* a if the condition holds, else b. By masks: loops over what follows become vector code, which they
+ * do not with branches, nor (gcc 12) with selections that end in 16 bits. */
 TVI_SCALAR uint32_t tvi_choose(int condition, uint32_t a, uint32_t b) {
   const uint32_t mask = 0 - (uint32_t)condition;
   return (a & mask) | (b & ~mask);
