@@ -62,7 +62,8 @@ static losses losses_of(tv_tensor *x, tv_tensor *y) {
     l.overflow = is_out_of_range(x, y->dtype);
   else
     l.overflow = is_exact_target ? none : tv_logical_and(tv_isfinite(x), tv_logical_not(tv_isfinite(y)));
-  tv_tensor *const differs = tv_logical_and(tv_not_equal(tv_astype(y, x->dtype), x), tv_logical_not(tv_isnan(x)));
+  tv_tensor *const back = tv_astype(tvi_is_complex(x->dtype) ? y : tv_real(y), x->dtype);
+  tv_tensor *const differs = tv_logical_and(tv_not_equal(back, x), tv_logical_not(tv_isnan(x)));
   l.inexact = tv_logical_and(differs, tv_logical_not(l.overflow));
   return l;
 }

@@ -4,6 +4,7 @@
 #include <tensorvar/ops.h>
 #include <tensorvar/shape.h>
 
+#include "create.h"
 #include "device.h"
 #include "scope.h"
 #include "size.h"
@@ -11,11 +12,10 @@
 #include "tensor.h"
 #include "thread.h"
 
-/* Every element of a new tensor gets the value of a 0-d one, or of a weak scalar. */
+/* Every element of a new tensor gets the value of a 0-d one, or of a weak scalar. No scope owns it. */
 static tv_tensor *filled(const char *who, tv_device device, tv_dtype dtype, int rank,
                          const int64_t *shape, tv_tensor *value) {
   static const int64_t still[TV_MAX_RANK] = {0};
-  if (!tvi_scope_is_open(who)) return NULL;
   tv_tensor *y = tvi_tensor_new(who, device, dtype, rank, shape);
   tv_tensor *const one = y ? tvi_tensor_copy(who, value, dtype, device) : NULL;
   if (!one || (y->size && tvi_write(who, device, dtype, y->data, y->steps, rank, shape, dtype, one->data, still))) {
@@ -23,15 +23,26 @@ static tv_tensor *filled(const char *who, tv_device device, tv_dtype dtype, int 
     y = NULL;
   }
   tv_release(one);
-  return tvi_scope_own(y);
+  return y;
 }
 
-static tv_tensor *constant(const char *who, tv_device device, tv_dtype dtype, int rank,
-                           const int64_t *shape, int64_t value) {
+static tv_tensor *all_of(const char *who, tv_device device, tv_dtype dtype, int rank,
+                         const int64_t *shape, int64_t value) {
   tv_tensor *const weak = tvi_tensor_weak(TV_I64, (tvi_weak){.kind = TVI_WEAK_INT, .i = value});
   tv_tensor *const y = weak ? filled(who, device, dtype, rank, shape, weak) : NULL;
   tv_release(weak);
   return y;
+}
+
+tv_tensor *tvi_zeros(const char *who, tv_device device, tv_dtype dtype, int rank,
+                     const int64_t *shape) {
+  return all_of(who, device, dtype, rank, shape, 0);
+}
+
+static tv_tensor *constant(const char *who, tv_device device, tv_dtype dtype, int rank,
+                           const int64_t *shape, int64_t value) {
+  if (!tvi_scope_is_open(who)) return NULL;
+  return tvi_scope_own(all_of(who, device, dtype, rank, shape, value));
 }
 
 tv_tensor *tv_zeros(tv_dtype dtype, int rank, const int64_t *shape) {
@@ -59,6 +70,7 @@ tv_tensor *tv_ones_like(tv_tensor *x) {
 tv_tensor *tv_full(tv_dtype dtype, int rank, const int64_t *shape, tv_tensor *value) {
   tvi_text text;
   if (!value) return tvi_null("full", "value");
+  if (!tvi_scope_is_open("full")) return NULL;
   if (value->rank)
     return tvi_fail(TV_ESHAPE, "full: value has shape %s, not []",
                     tvi_shape_text(&text, value->rank, value->shape));
@@ -70,9 +82,9 @@ tv_tensor *tv_full(tv_dtype dtype, int rank, const int64_t *shape, tv_tensor *va
     tv_tensor *const strong = tvi_tensor_strong("full", value, tvi_self.device);
     tv_tensor *const y = strong ? filled("full", tvi_self.device, dtype, rank, shape, strong) : NULL;
     tv_release(strong);
-    return y;
+    return tvi_scope_own(y);
   }
-  return filled("full", tvi_self.device, dtype, rank, shape, value);
+  return tvi_scope_own(filled("full", tvi_self.device, dtype, rank, shape, value));
 }
 
 /* Counting ----------------------------------------------------------------------------------- */

@@ -10,9 +10,8 @@
 #include "cpu/cpu.h"
 #include "dtype.h"
 #include "status.h"
+#include "tally.h"
 #include "thread.h"
-
-_Atomic int64_t tvi_live;
 
 static tvi_device devices[TVI_MAX_DEVICES];
 static _Atomic int count;
@@ -119,10 +118,10 @@ tv_status tv_device_memory(tv_device device, tv_memory_stats *stats) {
   if (!stats) return tvi_null_status("device_memory", "stats");
   tvi_device *const found = tvi_device_find("device_memory", device);
   if (!found) return TV_EDEVICE;
-  stats->bytes = atomic_load(&found->bytes);
-  stats->blocks = atomic_load(&found->blocks);
-  stats->peak_bytes = atomic_load(&found->peak_bytes);
-  stats->reserved = atomic_load(&found->reserved);
+  const bool is_cpu = device == TV_CPU;
+  stats->bytes = is_cpu ? tvi_counted(TVI_BYTES) : atomic_load(&found->bytes);
+  stats->blocks = is_cpu ? tvi_counted(TVI_BLOCKS) : atomic_load(&found->blocks);
+  stats->reserved = is_cpu ? tvi_counted(TVI_RESERVED) : atomic_load(&found->reserved);
   return TV_OK;
 }
 
@@ -131,7 +130,7 @@ tv_status tv_device_synchronize(tv_device device) {
   return found ? found->backend.synchronize(found->self, NULL) : TV_EDEVICE;
 }
 
-int64_t tv_live_handles(void) { return atomic_load(&tvi_live); }
+int64_t tv_live_handles(void) { return tvi_counted(TVI_LIVE); }
 
 tv_status tvi_unsupported(const tvi_device *device, const char *op, tv_dtype dtype) {
   return tvi_fail_status(TV_EUNSUPPORTED, "%s: device %s cannot do this for %s", op, device->name,

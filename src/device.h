@@ -12,7 +12,7 @@ typedef struct {
   tv_backend backend; /* slots that the registered struct was too short for are NULL */
   void *self;
   char name[32];
-  _Atomic int64_t bytes, blocks, peak_bytes, reserved;
+  _Atomic int64_t bytes, blocks, reserved; /* of any but the CPU, whose are in tally.h */
 } tvi_device;
 
 /* The device of a number that is known to be one. */
@@ -27,8 +27,5 @@ tv_status tvi_unsupported(const tvi_device *device, const char *op, tv_dtype dty
 #define TVI_CALL(device, slot, op, dtype, ...)                                          \
   ((device)->backend.slot ? (device)->backend.slot((device)->self, __VA_ARGS__)         \
                           : tvi_unsupported((device), (op), (dtype)))
-
-/* Counting live handles of every kind. */
-extern _Atomic int64_t tvi_live;
 
 #endif

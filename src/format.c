@@ -11,6 +11,7 @@
 #include "status.h"
 #include "tensor.h"
 #include "thread.h"
+#include "variable/variable.h"
 
 /* Copy the corners of x, on its device, to a tensor of the shape shown: an axis that is cut has two
  * parts of equal size, so there are 2^cut blocks. */
@@ -47,7 +48,7 @@ static tv_status put_tensor(const char *who, tvi_writer *text, tv_tensor *x, tv_
   tv_status status = TV_OK;
   const int64_t n = tvi_print_shown(x->rank, x->shape, shown);
   tv_tensor *const part = n < x->size ? corners(who, x, shown) : tv_retain(x);
-  if (!part) return tv_error();
+  if (!part) return tvi_failure();
   const int64_t bytes = tv_tensor_bytes(part);
   void *const elements = tvi_malloc(bytes);
   if (elements) {
@@ -70,7 +71,10 @@ static void put_parts(tvi_writer *text, tv_variable *v, tv_tensor *value,
   tvi_writer_put_string(text, "<tv.Variable '");
   tvi_writer_put_string(text, tv_variable_name(v));
   tvi_writer_put_string(text, ":0' shape=");
-  tvi_writer_put_tuple(text, value->rank, value->shape);
+  int64_t shape[TV_MAX_RANK];
+  for (int k = 0; k < value->rank; k++)
+    shape[k] = v->is_open && v->is_open[k] ? -1 : value->shape[k];
+  tvi_writer_put_tuple(text, value->rank, shape);
   tvi_writer_put_string(text, " dtype=");
   tvi_writer_put_string(text, tv_dtype_name(value->dtype));
   tvi_writer_put_string(text, ", numpy=");
@@ -88,7 +92,8 @@ static tv_status put_variable(const char *who, tvi_writer *text, tv_variable *v)
   tvi_self.paused++;
   tv_tensor *const value = tv_read(v);
   tvi_self.paused--;
-  status = value ? put_tensor(who, &elements, value, value->rank ? TV_REPR : TV_STR) : tv_error();
+  status =
+      value ? put_tensor(who, &elements, value, value->rank ? TV_REPR : TV_STR) : tvi_failure();
   if (!status) {
     put_parts(text, v, value, &elements);
     if (text->has_failed)

@@ -71,7 +71,7 @@ typedef struct {
   int length[CLASSES];
   bool is_registered; /* for freeing when the thread ends */
 } lists;
-static _Thread_local lists mine;
+static TVI_HOT_THREAD_LOCAL lists mine;
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_key;

@@ -5,14 +5,20 @@
 #include "device.h"
 #include "memory.h"
 #include "status.h"
+#include "tally.h"
 
-static void count_in(tvi_device *device, int64_t bytes) {
-  atomic_fetch_add_explicit(&device->reserved, 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&device->blocks, 1, memory_order_relaxed);
-  const int64_t now =
-      atomic_fetch_add_explicit(&device->bytes, bytes, memory_order_relaxed) + bytes;
-  int64_t peak = atomic_load_explicit(&device->peak_bytes, memory_order_relaxed);
-  while (now > peak && !atomic_compare_exchange_weak(&device->peak_bytes, &peak, now)) continue;
+/* A block was handed out (bytes > 0), or taken back (bytes < 0). */
+static void count_block(tvi_device *on, tv_device device, int64_t bytes) {
+  const int64_t one = bytes > 0 ? 1 : -1;
+  if (device == TV_CPU) {
+    tvi_count(TVI_BYTES, bytes);
+    tvi_count(TVI_BLOCKS, one);
+    if (one > 0) tvi_count(TVI_RESERVED, 1);
+  } else {
+    atomic_fetch_add_explicit(&on->bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&on->blocks, one, memory_order_relaxed);
+    if (one > 0) atomic_fetch_add_explicit(&on->reserved, 1, memory_order_relaxed);
+  }
 }
 
 tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
@@ -27,10 +33,10 @@ tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
       return tvi_fail(TV_ENOMEM, "storage: no memory on %s for %lld bytes", on->name,
                       (long long)bytes);
     }
-    count_in(on, bytes);
+    count_block(on, device, bytes);
   }
   *storage = (tvi_storage){.count = 1, .device = device, .bytes = bytes, .data = data};
-  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, 1);
   return storage;
 }
 
@@ -42,7 +48,7 @@ tvi_storage *tvi_storage_adopt(void *data, int64_t bytes, void (*release)(void *
   }
   *storage = (tvi_storage){
       .count = 1, .device = TV_CPU, .bytes = bytes, .data = data, .release = release, .user = user};
-  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, 1);
   return storage;
 }
 
@@ -60,10 +66,9 @@ void tvi_storage_release(tvi_storage *storage) {
     storage->release(storage->user);
   } else if (storage->data && !storage->is_borrowed) {
     tvi_device *const on = tvi_device_at(storage->device);
-    atomic_fetch_sub_explicit(&on->bytes, storage->bytes, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&on->blocks, 1, memory_order_relaxed);
+    count_block(on, storage->device, -storage->bytes);
     on->backend.release(on->self, storage->data, storage->bytes, NULL);
   }
   tvi_small_free(storage, sizeof *storage);
-  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, -1);
 }

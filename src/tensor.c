@@ -10,6 +10,7 @@
 #include "size.h"
 #include "status.h"
 #include "thread.h"
+#include "tally.h"
 
 /* Make --------------------------------------------------------------------------------------- */
 
@@ -31,7 +32,7 @@ static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
   x->steps = x->shape + rank;
   x->size = 1;
   for (int k = 0; k < rank; k++) x->size *= x->shape[k] = shape[k];
-  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, 1);
   return x;
 }
 
@@ -202,7 +203,7 @@ void tv_release(tv_tensor *x) {
   if (compact) tvi_storage_release(compact);
   if (x->storage) tvi_storage_release(x->storage);
   tvi_small_free(x, head_bytes(x->rank));
-  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, -1);
 }
 
 /* Ask ---------------------------------------------------------------------------------------- */

@@ -8,17 +8,19 @@
 #include "memory.h"
 #include "scope.h"
 #include "status.h"
+#include "tally.h"
 
-_Thread_local tvi_thread tvi_self;
+static _Thread_local tvi_thread own;
+TVI_HOT_THREAD_LOCAL tvi_thread *tvi_thread_here;
 
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_key;
 
-void tvi_thread_number(void);
-void tvi_thread_number(void) {
+tvi_thread *tvi_thread_enter(void) {
   static _Atomic uint64_t threads;
-  tvi_self.last_id = atomic_fetch_add(&threads, 1) << 40;
+  own.last_id = atomic_fetch_add(&threads, 1) << 40;
+  return tvi_thread_here = &own;
 }
 
 static void end(void *unused) {
@@ -29,6 +31,7 @@ static void end(void *unused) {
   tvi_self.frames = NULL;
   tvi_self.owned = NULL;
   tvi_self.frames_room = tvi_self.owned_room = 0;
+  tvi_tally_leave(&tvi_self.tally);
   tvi_self.is_registered = false;
 }
 
@@ -39,6 +42,7 @@ tv_status tvi_thread_register(void) {
   pthread_once(&once, make_key);
   if (!has_key || pthread_setspecific(key, &tvi_self))
     return tvi_fail_status(TV_ENOMEM, "scope_begin: no memory for the thread's state");
+  tvi_tally_join(&tvi_self.tally);
   tvi_self.is_registered = true;
   return TV_OK;
 }

@@ -8,12 +8,22 @@
 #include <tensorvar/dtype.h>
 #include <tensorvar/tape.h>
 
+#include "memory.h"
+
 typedef struct {
   uint64_t id;
   int64_t first; /* of `owned`: what this scope and those inside it own */
   const char *file;
   int line;
 } tvi_frame;
+
+/* What is counted: live handles of every kind, and what of the CPU's memory is handed out. */
+typedef enum { TVI_LIVE, TVI_BYTES, TVI_BLOCKS, TVI_RESERVED, TVI_COUNTERS } tvi_counter;
+
+typedef struct tvi_tally {
+  struct tvi_tally *next, *previous; /* a ring of all registered threads' */
+  _Atomic int64_t count[TVI_COUNTERS];
+} tvi_tally;
 
 typedef struct {
   tv_status status; /* the first failure, and what it said */
@@ -28,17 +38,21 @@ typedef struct {
   int paused;    /* how often recording is paused */
   tv_device device;
   tv_promotion promotion;
-  bool is_registered; /* to be freed when the thread ends */
+  bool is_registered; /* to be freed when the thread ends; its tally is in the ring */
+  tvi_tally tally;
 } tvi_thread;
 
-extern _Thread_local tvi_thread tvi_self;
+/* The calling thread's; NULL before the first use. */
+extern TVI_HOT_THREAD_LOCAL tvi_thread *tvi_thread_here;
+tvi_thread *tvi_thread_enter(void);
+static inline tvi_thread *tvi_thread_current(void) {
+  tvi_thread *const here = tvi_thread_here;
+  return __builtin_expect(here != NULL, 1) ? here : tvi_thread_enter();
+}
+#define tvi_self (*tvi_thread_current())
 
 /* A number never given before, larger than the thread's earlier ones. */
-static inline uint64_t tvi_next_id(void) {
-  extern void tvi_thread_number(void);
-  if (__builtin_expect(tvi_self.last_id == 0, 0)) tvi_thread_number();
-  return ++tvi_self.last_id;
-}
+static inline uint64_t tvi_next_id(void) { return ++tvi_self.last_id; }
 
 /* See to it that the thread's memory is given back at its end. TV_ENOMEM. */
 tv_status tvi_thread_register(void);

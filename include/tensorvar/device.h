@@ -12,10 +12,9 @@ enum { TV_DEVICE_NONE = -1, TV_CPU = 0 };
 
 /** What a device has handed out. */
 typedef struct tv_memory_stats {
-  int64_t bytes;      /* in live storages */
-  int64_t blocks;     /* live storages with bytes of their own */
-  int64_t peak_bytes; /* the most that `bytes` has been */
-  int64_t reserved;   /* blocks handed out since the start */
+  int64_t bytes;    /* in live storages */
+  int64_t blocks;   /* live storages with bytes of their own */
+  int64_t reserved; /* blocks handed out since the start */
 } tv_memory_stats;
 
 /** Number of devices; their numbers are 0 to count - 1. */

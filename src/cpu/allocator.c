@@ -34,7 +34,7 @@ typedef struct lists {
   bool is_watched; /* to be freed when the thread ends */
 } lists;
 
-static _Thread_local lists mine;
+static TVI_HOT_THREAD_LOCAL lists mine;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool has_key;

@@ -50,15 +50,26 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* How many threads ----------------------------------------------------------------------------- */
 
 /* Processors that the quota of a control group (version 2) pays for; 0: no quota. */
+/* A whole number from *text on, which moves behind it; -1 if there is none, or it is out of all proportion.
+ * (strtol takes signs and blanks.) */
+static int64_t number(const char **text) {
+  int64_t n = -1;
+  for (; **text >= '0' && **text <= '9' && n < INT64_MAX / 100; ++*text)
+    n = (n < 0 ? 0 : n) * 10 + (**text - '0');
+  return n;
+}
+
 static int quota_of(const char *path) {
   FILE *file = fopen(path, "re");
   if (!file) return 0;
   char line[64] = "";
   const bool is_read = fgets(line, sizeof line, file) != NULL;
   fclose(file);
-  if (!is_read || line[0] == 'm') return 0; /* "max 100000" */
-  char *end = NULL;
-  const long long quota = strtoll(line, &end, 10), period = strtoll(end, NULL, 10);
+  if (!is_read) return 0;
+  const char *at = line;
+  const int64_t quota = number(&at); /* "150000 100000", or "max 100000": no limit */
+  at += *at == ' ';
+  const int64_t period = number(&at);
   if (quota <= 0 || period <= 0) return 0;
   return (int)(quota / period > MOST_THREADS ? MOST_THREADS : (quota + period - 1) / period);
 }
@@ -82,9 +93,8 @@ static int group_quota(void) {
 static int found(void) {
   const char *text = getenv("TV_NUM_THREADS");
   if (text) {
-    char *end = NULL;
-    const long n = strtol(text, &end, 10);
-    if (end != text && !*end && n >= 1 && n <= MOST_THREADS) return (int)n;
+    const int64_t n = number(&text);
+    if (!*text && n >= 1 && n <= MOST_THREADS) return (int)n;
   }
   cpu_set_t set;
   int n = 1;
@@ -200,16 +210,15 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, forget); }
 /* Assumes: the mutex is held. */
 static void start(int wanted) {
   if (pool.n_workers >= wanted) return;
-  sigset_t all, old;
+  sigset_t all;
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes)) return;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  pthread_attr_setsigmask_np(&attributes, &all); /* signals are the host's threads' */
   pthread_t thread;
   while (pool.n_workers < wanted && pthread_create(&thread, &attributes, work, NULL) == 0)
     pool.n_workers++;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attributes);
 }
 

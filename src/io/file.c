@@ -195,7 +195,7 @@ tv_status tvi_file_begin(tvi_file_out *out, const char *who, const char *path, b
   *out = (tvi_file_out){.who = who, .fd = -1, .is_durable = is_durable};
   struct stat old;
   const bool exists = !tvi_sys.stat(path, &old);
-  if (!exists && errno != ENOENT) return tvi_file_fail(who, "open", errno);
+  if (!exists && (errno != ENOENT || !*path)) return tvi_file_fail(who, "open", errno);
   if (exists && S_ISDIR(old.st_mode)) return tvi_file_fail(who, "write", EISDIR);
   if (exists && !S_ISREG(old.st_mode)) {
     out->fd = open_again(path, O_WRONLY, 0);

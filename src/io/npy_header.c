@@ -7,8 +7,9 @@
  *      10 / 12   header, HLEN bytes     text of a Python dict, padded with spaces, ended by \n
  *        +HLEN   data                   elements without gaps, C or Fortran order
  *
- *     header  := ws '{' ws pair (ws ',' ws pair)* ws [','] ws '}' ws    nothing may follow
+ *     header  := edge '{' ws pair (ws ',' ws pair)* ws [','] ws '}' edge    nothing may follow
  *     ws      := any run of space, TAB, CR, LF
+ *     edge    := ws, but no space or TAB last if there is CR or LF: to Python that is an indent
  *     pair    := string ws ':' ws value    keys descr, fortran_order, shape: each exactly once
  *     string  := '…' or "…", bytes 0x20 to 0x7E without the quote and without backslash
  *     shape   := '(' ')' | '(' int ',' ')' | '(' int (',' int)+ [','] ')'    ws between all tokens
@@ -137,6 +138,18 @@ static void skip_space(cursor *in) {
          (*in->at == ' ' || *in->at == '\t' || *in->at == '\r' || *in->at == '\n')) {
     in->at++;
   }
+}
+
+/* White space before the dict or behind it. */
+static tv_status skip_edge(cursor *in) {
+  const uint8_t *const begin = in->at;
+  skip_space(in);
+  bool has_break = false, is_break = false;
+  for (const uint8_t *at = begin; at < in->at; at++) {
+    is_break = *at == '\r' || *at == '\n';
+    has_break |= is_break;
+  }
+  return has_break == is_break ? TV_OK : refuse(in, in->at - 1, "no blank behind a line break");
 }
 
 /* Whether c comes next, perhaps after space; then it is taken. */
@@ -302,9 +315,11 @@ tv_status tvi_npy_header_parse(const char *who, const uint8_t *text, int64_t n, 
                                tv_npy_layout *layout) {
   cursor in = {who, text, text, text + n};
   int seen = 0;
+  tv_status status = skip_edge(&in);
+  if (status) return status;
   if (!take(&in, '{')) return refuse(&in, in.at, "'{'");
   do {
-    const tv_status status = take_pair(&in, void2_is_bf16, &seen, layout);
+    status = take_pair(&in, void2_is_bf16, &seen, layout);
     if (status) return status;
     if (!take(&in, ',')) {
       if (take(&in, '}')) break;
@@ -317,7 +332,8 @@ tv_status tvi_npy_header_parse(const char *who, const uint8_t *text, int64_t n, 
                   : !(seen & ORDER) ? "the key fortran_order"
                                     : "the key shape");
   }
-  skip_space(&in);
+  status = skip_edge(&in);
+  if (status) return status;
   if (in.at < in.end) return refuse(&in, in.at, "nothing after '}'");
 
   int64_t elements, end;

@@ -120,7 +120,7 @@ static tv_status write_array(tvi_file_out *out, tv_tensor *x) {
   int64_t steps[TV_MAX_RANK];
   const bool is_here = x->weak.kind || tvi_tensor_on(x) == TV_CPU;
   const char *const data = is_here && x->size ? tv_tensor_data_strided(x, steps) : NULL;
-  if (is_here && x->size && !data) return tv_error();
+  if (is_here && x->size && !data) return tvi_failure();
   const bool is_fortran = data && !x->is_contiguous && is_fortran_order(x, steps);
   const int n = tvi_npy_header_write(x->dtype, is_fortran, x->rank, x->shape, header);
   const tv_status status = tvi_file_write(out, header, n);
@@ -151,7 +151,7 @@ tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options 
   tvi_who_text(&who, "npy_save", path);
   const bool is_here = x->weak.kind || tvi_tensor_on(x) == TV_CPU;
   tv_tensor *const packed = is_here ? tv_retain(x) : tvi_tensor_compact(who.text, x);
-  if (!packed) return tv_error();
+  if (!packed) return tvi_failure();
   tv_status status = tvi_file_begin(&out, who.text, path, o.durable);
   if (!status) {
     status = write_array(&out, packed);

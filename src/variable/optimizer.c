@@ -14,6 +14,7 @@
 #include "scope.h"
 #include "status.h"
 #include "thread.h"
+#include "tally.h"
 #include "variable.h"
 
 /* What an optimizer keeps of one Variable: momentum, or the two moments. */
@@ -50,7 +51,7 @@ static tv_optimizer *optimizer_new(const char *who, double learning_rate) {
   }
   atomic_init(&o->count, 1);
   o->learning_rate = learning_rate;
-  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, 1);
   return o;
 }
 
@@ -98,7 +99,7 @@ void tv_optimizer_release(tv_optimizer *o) {
   tvi_free(o->slots);
   pthread_mutex_destroy(&o->lock);
   tvi_free(o);
-  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, -1);
 }
 
 /* Ask and change ------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #include "record.h"
 #include "scope.h"
 #include "status.h"
+#include "tally.h"
 #include "variable.h"
 
 static tv_status no_memory(void) { return tvi_fail_status(TV_ENOMEM, "tape: no memory to record"); }
@@ -195,7 +196,7 @@ tv_tape *tv_tape_begin(const tv_tape_options *options) {
   tape->mutation = o->mutation;
   tape->outer = tvi_self.tape;
   tvi_self.tape = tape;
-  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, 1);
   return tape;
 }
 
@@ -236,7 +237,7 @@ tv_status tv_tape_end(tv_tape *tape) {
   tvi_free(tape->records);
   tvi_free(tape->leaves);
   tvi_free(tape);
-  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, -1);
   return TV_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "memory.h"
 #include "scope.h"
 #include "status.h"
+#include "tally.h"
 #include "tape.h"
 
 /* Make --------------------------------------------------------------------------------------- */
@@ -47,7 +48,7 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
     if (v) free_variable(v);
     return tvi_fail(TV_ENOMEM, "variable_new: no memory");
   }
-  if (v->is_open) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
+  if (o->open_axes) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
   atomic_init(&v->count, 1);
   atomic_init(&v->version, 0);
   atomic_init(&v->writer, "variable_new");
@@ -57,7 +58,7 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
   v->is_trainable = o->trainable;
   v->has_concurrent_readers = o->concurrent_readers;
   v->constraint = o->constraint;
-  atomic_fetch_add_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, 1);
   return v;
 }
 
@@ -108,7 +109,7 @@ void tv_variable_release(tv_variable *v) {
   if (v->mapped && v->mapped != v->value) tv_release(v->mapped);
   pthread_mutex_destroy(&v->lock);
   free_variable(v);
-  atomic_fetch_sub_explicit(&tvi_live, 1, memory_order_relaxed);
+  tvi_count(TVI_LIVE, -1);
 }
 
 /* Ask ---------------------------------------------------------------------------------------- */

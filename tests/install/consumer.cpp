@@ -41,6 +41,8 @@ static bool options_work() {
   variable.constraint = none;
   variable.constraint = clip;
   tv_variable *v = tv_variable_new(tv_sum_with(x, TV_ALL_AXES, &reduce), &variable);
+  tv_cast_report lost = TV_CAST_REPORT;
+  if (!tv_cast_checked(x, TV_F16, TV_REFUSE_ANY_LOSS, &lost) || lost.n_inexact != 0) return false;
   tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
@@ -56,10 +58,24 @@ static bool options_work() {
   return value >= 0 && value < 1;
 }
 
+static bool files_work() {
+  tv_npy_options load = TV_NPY_OPTIONS;
+  tv_npy_save_options save = TV_NPY_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  char text[32];
+  save.durable = false;
+  load.layout = &layout;
+  tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
+  tv_tensor *x = tv_npy_load("consumer.npy", &load);
+  std::remove("consumer.npy");
+  return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
+}
+
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
-  const bool is_right = scalars_work() & lists_work() & indices_work() & options_work();
+  const bool is_right =
+      scalars_work() & lists_work() & indices_work() & options_work() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());

@@ -24,7 +24,8 @@ lib=$(dirname "$(find "$scratch/prefix" -name tensorvar.pc)")
 export PKG_CONFIG_PATH="$lib"
 lib=$(dirname "$lib")
 flags=$("$pkg_config" --cflags --libs tensorvar)
-static="$("$pkg_config" --cflags tensorvar) $lib/libtensorvar.a $("$pkg_config" --static --libs-only-l tensorvar)"
+static="$("$pkg_config" --cflags tensorvar) $lib/libtensorvar.a"
+static="$static $("$pkg_config" --static --libs tensorvar | sed 's/-ltensorvar//')"
 cd "$scratch/by-pkg-config"
 # The flags are lists of words.
 # shellcheck disable=SC2086

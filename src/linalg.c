@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ * Matrix products: tv_matmul.
+ *
+ * The backend takes rows and columns by steps of any size and sign, so transposed, sliced and
+ * broadcast operands go as they are; only another dtype makes a copy. A 1-d operand is given the
+ * axis that it lacks, of size 1 and step 0, and the result loses it again. */
+#include <tensorvar/linalg.h>
+#include <tensorvar/ops.h>
+#include <tensorvar/shape.h>
+
+#include "create.h"
+#include "device.h"
+#include "scope.h"
+#include "status.h"
+#include "tensor.h"
+#include "thread.h"
+#include "variable/tape.h"
+
+/* Sizes of a product, and where a and b go on from one matrix to the next. */
+typedef struct {
+  int64_t m, n, k;
+  int batch_rank, rank;       /* rank of the result */
+  int64_t shape[TV_MAX_RANK]; /* of the result; the batch comes first */
+} plan;
+
+static int batch_axes(const tv_tensor *x) { return x->rank > 2 ? x->rank - 2 : 0; }
+
+static bool plan_make(const tv_tensor *a, const tv_tensor *b, plan *p) {
+  tvi_text left, right;
+  if (a->rank == 0 || b->rank == 0)
+    return tvi_fail(TV_ESHAPE, "matmul: %s is 0-d: use tv_multiply", a->rank ? "b" : "a");
+  p->m = a->rank > 1 ? a->shape[a->rank - 2] : 1;
+  p->k = a->shape[a->rank - 1];
+  p->n = b->rank > 1 ? b->shape[b->rank - 1] : 1;
+  if (p->k != b->shape[b->rank > 1 ? b->rank - 2 : 0])
+    return tvi_fail(TV_ESHAPE, "matmul: inner sizes differ: %s by %s",
+                    tvi_shape_text(&left, a->rank, a->shape),
+                    tvi_shape_text(&right, b->rank, b->shape));
+  const int of_a = batch_axes(a), of_b = batch_axes(b);
+  p->batch_rank = of_a > of_b ? of_a : of_b;
+  for (int at = 0; at < p->batch_rank; at++) {
+    const int in_a = at - (p->batch_rank - of_a), in_b = at - (p->batch_rank - of_b);
+    const int64_t size_a = in_a < 0 ? 1 : a->shape[in_a], size_b = in_b < 0 ? 1 : b->shape[in_b];
+    if (size_a != size_b && size_a != 1 && size_b != 1)
+      return tvi_fail(TV_ESHAPE, "matmul: leading axes do not broadcast: %s by %s",
+                      tvi_shape_text(&left, a->rank, a->shape),
+                      tvi_shape_text(&right, b->rank, b->shape));
+    p->shape[at] = size_a == 1 ? size_b : size_a;
+  }
+  p->rank = p->batch_rank;
+  if (a->rank > 1) p->shape[p->rank++] = p->m;
+  if (b->rank > 1) p->shape[p->rank++] = p->n;
+  return true;
+}
+
+/* x in another dtype, retained. */
+static tv_tensor *operand(tv_tensor *x, tv_dtype dtype) {
+  return x->dtype == dtype ? tv_retain(x) : tvi_tensor_copy("matmul", x, dtype, tvi_tensor_on(x));
+}
+
+static void batch_steps(const tv_tensor *x, const plan *p, int64_t *steps) {
+  const int added = p->batch_rank - batch_axes(x);
+  for (int at = 0; at < p->batch_rank; at++)
+    steps[at] = at < added || x->shape[at - added] == 1 ? 0 : x->steps[at - added];
+}
+
+static tv_status run(const tv_tensor *a, const tv_tensor *b, const plan *p, tv_tensor *y) {
+  int64_t a_batch[TV_MAX_RANK], b_batch[TV_MAX_RANK];
+  batch_steps(a, p, a_batch);
+  batch_steps(b, p, b_batch);
+  const tv_matmul_job job = {.dtype = y->dtype,
+                             .m = p->m,
+                             .n = p->n,
+                             .k = p->k,
+                             .batch_rank = p->batch_rank,
+                             .batch_shape = p->shape,
+                             .a = a->data,
+                             .b = b->data,
+                             .a_batch_steps = a_batch,
+                             .b_batch_steps = b_batch,
+                             .a_row_step = a->rank > 1 ? a->steps[a->rank - 2] : 0,
+                             .a_column_step = a->steps[a->rank - 1],
+                             .b_row_step = b->steps[b->rank > 1 ? b->rank - 2 : 0],
+                             .b_column_step = b->rank > 1 ? b->steps[b->rank - 1] : 0,
+                             .out = y->data};
+  tvi_device *const on = tvi_device_at(tvi_tensor_on(y));
+  return TVI_CALL(on, matmul, "matmul", y->dtype, &job, NULL);
+}
+
+/* g with the axes that 1-d operands took from the result. */
+static tv_tensor *padded(tv_tensor *g, bool a_is_1d, bool b_is_1d) {
+  if (b_is_1d) g = tv_expand_dims(g, -1);
+  return a_is_1d ? tv_expand_dims(g, -2) : g;
+}
+
+static tv_tensor *a_gradient(const tvi_saved *s, tv_tensor *g) {
+  tv_tensor *const b = s->in[1];
+  const bool a_is_1d = s->spec->rank == 1, b_is_1d = tv_tensor_rank(b) == 1;
+  tv_tensor *const b_h = b_is_1d ? tv_expand_dims(tv_conj(b), 0) : tv_matrix_transpose(tv_conj(b));
+  tv_tensor *const d = tv_matmul(padded(g, a_is_1d, b_is_1d), b_h);
+  return a_is_1d ? tv_squeeze(d, TV_AXES(-2)) : d;
+}
+
+static tv_tensor *b_gradient(const tvi_saved *s, tv_tensor *g) {
+  tv_tensor *const a = s->in[0];
+  const bool a_is_1d = tv_tensor_rank(a) == 1, b_is_1d = s->spec->rank == 1;
+  tv_tensor *const a_h = a_is_1d ? tv_expand_dims(tv_conj(a), 1) : tv_matrix_transpose(tv_conj(a));
+  tv_tensor *const d = tv_matmul(a_h, padded(g, a_is_1d, b_is_1d));
+  return b_is_1d ? tv_squeeze(d, TV_AXES(-1)) : d;
+}
+
+static const tvi_rule matmul_rule = {
+    .name = "matmul", .in = {{TVI_USES_IN1, a_gradient}, {TVI_USES_IN0, b_gradient}}};
+
+tv_tensor *tv_matmul(tv_tensor *a, tv_tensor *b) {
+  plan p;
+  tv_tensor *const in[2] = {a, b};
+  if (!a || !b) return tvi_null("matmul", a ? "b" : "a");
+  if (!tvi_scope_is_open("matmul") || !plan_make(a, b, &p)) return NULL;
+  if (tvi_tensor_on(a) != tvi_tensor_on(b))
+    return tvi_fail(TV_EDEVICE, "matmul: a is on %s, b on %s",
+                    tvi_device_at(tvi_tensor_on(a))->name, tvi_device_at(tvi_tensor_on(b))->name);
+  const tv_dtype dtype = tvi_promote("matmul", 2, in);
+  if (dtype == TV_DTYPE_NONE) return NULL;
+  if (p.k == 0) /* sums of nothing */
+    return tvi_finish(&matmul_rule, tvi_zeros("matmul", tvi_tensor_on(a), dtype, p.rank, p.shape),
+                      2, in, 0, NULL);
+  tv_tensor *const left = operand(a, dtype), *const right = left ? operand(b, dtype) : NULL;
+  tv_tensor *y = right ? tvi_tensor_new("matmul", tvi_tensor_on(a), dtype, p.rank, p.shape) : NULL;
+  if (y && y->size && run(left, right, &p, y)) {
+    tv_release(y);
+    y = NULL;
+  }
+  tv_release(left);
+  tv_release(right);
+  return tvi_finish(&matmul_rule, y, 2, in, 0, NULL);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ * Saving .npy files: every layout, any failure. The bytes are compared with NumPy's in
+ * tests/conformance/test_npy.py. */
+#include "faults.h"
+#include "memory.h"
+
+static const int16_t elements[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                   12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+
+/* A view of `elements` from position `at`. */
+static tv_tensor *view(int at, const int64_t *steps, int rank, const int64_t *shape) {
+  const tv_memory_options borrow = {sizeof borrow, true, steps, NULL, NULL, TV_DEVICE_NONE};
+  return tv_tensor_from_memory(elements + at, TV_I16, rank, shape, &borrow);
+}
+
+static tv_tensor *saved(tv_tensor *x) {
+  OK(tv_npy_save("x.npy", x, NULL));
+  EQUAL(folder_files(), 1);
+  return tv_npy_load("x.npy", NULL);
+}
+
+static bool is_fortran(void) {
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  OK(tv_npy_info("x.npy", NULL, &layout));
+  EQUAL(layout.offset % 64, 0);
+  return layout.is_fortran;
+}
+
+TEST(every_layout_is_saved_in_its_order) {
+  folder_enter();
+  tv_tensor *x = view(0, NULL, TV_SHAPE(2, 3));
+  SAME(saved(x), x);
+  CHECK(!is_fortran());
+  x = view(0, (const int64_t[]){2, 4}, TV_SHAPE(2, 3));
+  SAME(saved(x), x);
+  CHECK(is_fortran());
+  x = view(23, (const int64_t[]){-12, -2}, TV_SHAPE(4, 6)); /* backwards */
+  SAME(saved(x), x);
+  CHECK(!is_fortran());
+  x = view(1, (const int64_t[]){0, 4, 0}, TV_SHAPE(3, 5, 2)); /* broadcast */
+  SAME(saved(x), x);
+  x = view(0, (const int64_t[]){2, 24, 4},
+           TV_SHAPE(2, 1, 3)); /* an axis of size 1 may step anywhere */
+  SAME(saved(x), x);
+  CHECK(is_fortran());
+  x = view(5, NULL, TV_SCALAR_SHAPE);
+  SAME(saved(x), x);
+  x = view(0, NULL, TV_SHAPE(3, 0, 2));
+  SAME(saved(x), x);
+  CHECK(!is_fortran());
+  HOLDS(saved(tv_scalar(7)), 7); /* a weak scalar becomes one */
+  folder_leave();
+}
+
+TEST(strided_arrays_larger_than_the_buffer_are_streamed) {
+  folder_enter();
+  tv_tensor *x = tv_permute_dims(
+      tv_reshape(tv_arange_int(TV_I64, 0, 200000, 1), TV_SHAPE(10, 40, 500)), TV_AXES(1, 0, 2));
+  tv_memory_stats before, after;
+  OK(tv_device_memory(TV_CPU, &before));
+  OK(tv_npy_save("x.npy", x, NULL));
+  OK(tv_device_memory(TV_CPU, &after));
+  EQUAL(after.reserved, before.reserved); /* no second array */
+  SAME(tv_npy_load("x.npy", NULL), x);
+  folder_leave();
+}
+
+TEST(scratch_files_are_not_synced) {
+  folder_enter();
+  tv_npy_save_options scratch = TV_NPY_SAVE_OPTIONS;
+  scratch.durable = false;
+  faults_begin(1, 0);
+  faults.at = -1;
+  OK(tv_npy_save("x.npy", view(0, NULL, TV_SHAPE(3)), NULL));
+  const int64_t durable = faults.calls;
+  faults.calls = 0;
+  OK(tv_npy_save("x.npy", view(0, NULL, TV_SHAPE(3)), &scratch));
+  EQUAL(faults.calls, durable - 4 + 2); /* no fsync, no directory opened, synced, closed; but the
+                                           old file's rights are asked for and given on */
+  faults_end();
+  HOLDS(tv_npy_load("x.npy", NULL), 0, 1, 2);
+  folder_leave();
+}
+
+TEST(any_call_may_fail_and_the_file_is_old_or_new) {
+  static const int errors[] = {ENOSPC, EIO, EINTR, FAULT_SHORT};
+  folder_enter();
+  tv_tensor *old = view(0, NULL, TV_SHAPE(3)), *plain = view(3, NULL, TV_SHAPE(4));
+  tv_tensor *odd = view(3, (const int64_t[]){4}, TV_SHAPE(4));
+  for (size_t i = 0; i < 2 * sizeof errors / sizeof *errors; i++) {
+    tv_tensor *fresh = i % 2 ? odd : plain;
+    int64_t n = 1;
+    for (; OK(tv_npy_save("x.npy", old, NULL)), faults_begin(n, errors[i / 2]); n++) {
+      const int descriptors = open_descriptors();
+      const tv_status status = tv_npy_save("x.npy", fresh, NULL);
+      faults_end();
+      EQUAL(open_descriptors(), descriptors);
+      EQUAL(folder_files(), 1);
+      const bool is_in_place = !status || strstr(tv_error_text(), "is in place, but");
+      CHECK(!status || status == TV_EIO);
+      tv_error_clear();
+      SAME(tv_npy_load("x.npy", NULL), is_in_place ? fresh : old);
+    }
+    CHECK(n > 12);
+  }
+  folder_leave();
+}
+
+TEST(any_allocation_may_fail) {
+  folder_enter();
+  tv_tensor *old = view(0, NULL, TV_SHAPE(3)), *odd = view(3, (const int64_t[]){4}, TV_SHAPE(4));
+  OK(tv_npy_save("x.npy", old, NULL));
+  int64_t n = 0;
+  for (tv_status status = TV_ENOMEM; status; tv_error_clear()) {
+    const int64_t live = tv_live_handles();
+    tvi_memory_fail(++n, false);
+    status = tv_npy_save("x.npy", odd, NULL);
+    tvi_memory_fail(0, false);
+    EQUAL(tv_live_handles(), live);
+    const bool is_in_place = !status || strstr(tv_error_text(), "is in place, but");
+    tv_error_clear();
+    SAME(tv_npy_load("x.npy", NULL), is_in_place ? odd : old);
+    EQUAL(folder_files(), 1);
+  }
+  CHECK(n > 4);
+  folder_leave();
+}
+
+TEST(full_disks_are_told) {
+  FAILS_STATUS(TV_EIO, "npy_save: /dev/full: cannot write: No space left on device",
+               tv_npy_save("/dev/full", view(0, NULL, TV_SHAPE(3)), NULL));
+}
+
+TEST(arguments_without_meaning_are_refused) {
+  tv_npy_save_options o = TV_NPY_SAVE_OPTIONS;
+  o.size = 0;
+  FAILS_STATUS(TV_EVALUE, "npy_save: path is NULL", tv_npy_save(NULL, tv_scalar(1), NULL));
+  FAILS_STATUS(TV_EVALUE, "npy_save: x is NULL", tv_npy_save("x", NULL, NULL));
+  EQUAL(tv_npy_save("x", tv_scalar(1), &o), TV_EVALUE);
+  tv_error_clear();
+}
+
+TEST_MAIN("npy_write", CASE(every_layout_is_saved_in_its_order),
+          CASE(strided_arrays_larger_than_the_buffer_are_streamed),
+          CASE(scratch_files_are_not_synced), CASE(any_call_may_fail_and_the_file_is_old_or_new),
+          CASE(any_allocation_may_fail), CASE(full_disks_are_told),
+          CASE(arguments_without_meaning_are_refused))
