@@ -131,9 +131,12 @@ static void check_float_sum(tv_dtype dtype, size_t c) {
       sums[part] = sum_double(x, n, 1);
       narrow_sums[part] = sum_float(narrow, n, 1);
       long double exact = 0, magnitude = 0;
-      for (int64_t k = 0; k < n; k++) exact += x[k], magnitude += fabs(x[k]);
-      const long double error = fabsl((is_double ? sums[part] : (double)narrow_sums[part]) - exact);
-      CHECK(error <= (32 + log2(1 + (double)n)) * (is_double ? 0x1p-53 : 0x1p-24) * magnitude);
+      for (int64_t k = 0; k < n; k++)
+        exact += (long double)x[k], magnitude += (long double)fabs(x[k]);
+      const long double error =
+          fabsl((long double)(is_double ? sums[part] : (double)narrow_sums[part]) - exact);
+      const double bound = (32 + log2(1 + (double)n)) * (is_double ? 0x1p-53 : 0x1p-24);
+      CHECK(error <= (long double)bound * magnitude);
     }
     uint16_t half = 0;
     if (dtype == TV_F16) half = tvi_f16_store(narrow_sums[0]);
