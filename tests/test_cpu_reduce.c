@@ -229,7 +229,8 @@ static void check_integers(tv_dtype dtype, size_t c) {
     tv_threads_set(1 + layout * 2);
     for (int reduction = TV_REDUCE_SUM; reduction <= TV_REDUCE_ARGMIN; reduction++) {
       const bool is_position = reduction >= TV_REDUCE_ARGMAX;
-      reduce(reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape, &other, got);
+      reduce((tv_reduction)reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape,
+             &other, got);
       for (int64_t i = 0; i < results; i++) {
         int64_t sum = 0, best = 0, at = 0;
         for (int64_t k = 0; k < n; k++) {
@@ -277,7 +278,8 @@ static void check_extremes(tv_dtype dtype, size_t c, bool wild) {
     for (int reduction = TV_REDUCE_MAX; reduction <= TV_REDUCE_ARGMIN; reduction++) {
       const bool is_position = reduction >= TV_REDUCE_ARGMAX;
       const bool is_max = reduction == TV_REDUCE_MAX || reduction == TV_REDUCE_ARGMAX;
-      reduce(reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape, &other, got);
+      reduce((tv_reduction)reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape,
+             &other, got);
       for (int64_t i = 0; i < results; i++) {
         line_of(dtype, in.data, i, n, re, im);
         double best = re[0];
