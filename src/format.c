@@ -72,7 +72,8 @@ static void put_parts(tvi_writer *text, tv_variable *v, tv_tensor *value,
   tvi_writer_put_string(text, tv_variable_name(v));
   tvi_writer_put_string(text, ":0' shape=");
   int64_t shape[TV_MAX_RANK];
-  for (int k = 0; k < value->rank; k++) shape[k] = v->is_open && v->is_open[k] ? -1 : value->shape[k];
+  for (int k = 0; k < value->rank; k++)
+    shape[k] = v->is_open && v->is_open[k] ? -1 : value->shape[k];
   tvi_writer_put_tuple(text, value->rank, shape);
   tvi_writer_put_string(text, " dtype=");
   tvi_writer_put_string(text, tv_dtype_name(value->dtype));
@@ -91,7 +92,8 @@ static tv_status put_variable(const char *who, tvi_writer *text, tv_variable *v)
   tvi_self.paused++;
   tv_tensor *const value = tv_read(v);
   tvi_self.paused--;
-  status = value ? put_tensor(who, &elements, value, value->rank ? TV_REPR : TV_STR) : tvi_failure();
+  status =
+      value ? put_tensor(who, &elements, value, value->rank ? TV_REPR : TV_STR) : tvi_failure();
   if (!status) {
     put_parts(text, v, value, &elements);
     if (text->has_failed)

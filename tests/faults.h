@@ -20,7 +20,10 @@
 #include "io/file.h"
 
 /* Instead of an errno. */
-enum { FAULT_SHORT = -1 /* reads and writes move one byte */, FAULT_KILL = -2 /* the process ends */ };
+enum {
+  FAULT_SHORT = -1 /* reads and writes move one byte */,
+  FAULT_KILL = -2 /* the process ends */
+};
 
 static struct {
   tvi_system real;
@@ -81,9 +84,7 @@ static ssize_t faults_readlink(const char *path, char *out, size_t bytes) {
 static int faults_rename(const char *from, const char *to) {
   return faults_hit() ? -1 : faults.real.rename(from, to);
 }
-static int faults_unlink(const char *path) {
-  return faults_hit() ? -1 : faults.real.unlink(path);
-}
+static int faults_unlink(const char *path) { return faults_hit() ? -1 : faults.real.unlink(path); }
 
 static inline bool faults_begin(int64_t at, int error) {
   if (at > 1 && faults.calls < at - 1) return false;
@@ -91,9 +92,10 @@ static inline bool faults_begin(int64_t at, int error) {
   faults.at = at;
   faults.calls = 0;
   faults.error = error;
-  tvi_sys = (tvi_system){faults_open,  faults_read,  faults_write, faults_fsync, faults_close,
-                         faults_fstat, faults_fchmod, faults_lseek, faults_mmap, faults.real.munmap,
-                         faults_stat,  faults_may_write, faults_readlink, faults_rename, faults_unlink};
+  tvi_sys = (tvi_system){faults_open,     faults_read,        faults_write,  faults_fsync,
+                         faults_close,    faults_fstat,       faults_fchmod, faults_lseek,
+                         faults_mmap,     faults.real.munmap, faults_stat,   faults_may_write,
+                         faults_readlink, faults_rename,      faults_unlink};
   return true;
 }
 
@@ -111,8 +113,8 @@ static inline int open_descriptors(void) {
   return n;
 }
 
-/* A new folder under the current one, made the current one; until folder_leave, which removes it with
- * the files in it. */
+/* A new folder under the current one, made the current one; until folder_leave, which removes it
+ * with the files in it. */
 static char folder_name[32];
 static inline void folder_enter(void) {
   strcpy(folder_name, "tv-test-XXXXXX");

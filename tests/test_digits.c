@@ -68,7 +68,8 @@ TEST(each_width_has_its_own_digits) {
 
 TEST(trimming_follows_the_style) {
   const tvi_float one = f64_parts(1), more = f64_parts(1.25);
-  const tvi_decimal_style keep = {TVI_TRIM_KEEP, 4, 4, true, 3}, point = {TVI_TRIM_POINT, 8, -1, false, 2},
+  const tvi_decimal_style keep = {TVI_TRIM_KEEP, 4, 4, true, 3},
+                          point = {TVI_TRIM_POINT, 8, -1, false, 2},
                           zero = {TVI_TRIM_ZERO, -1, -1, false, 2};
   SAME_TEXT(text(false, one, keep), "+1.0000");
   SAME_TEXT(text(true, more, keep), "+1.2500e+000");
@@ -90,7 +91,8 @@ TEST(cut_digits_are_rounded_half_to_even) {
 }
 
 TEST(digits_beyond_the_needed_are_exact) {
-  const tvi_decimal_style three = {TVI_TRIM_KEEP, 3, 3, false, 2}, whole = {TVI_TRIM_POINT, 8, 0, false, 2};
+  const tvi_decimal_style three = {TVI_TRIM_KEEP, 3, 3, false, 2},
+                          whole = {TVI_TRIM_POINT, 8, 0, false, 2};
   SAME_TEXT(text(true, tvi_float_unpack(0x2e66, 5, 10), three), "9.998e-02"); /* not 1.000e-01 */
   SAME_TEXT(text(false, tvi_float_unpack(0x7bff, 5, 10), whole), "65504.");
   SAME_TEXT(text(false, tvi_float_unpack(0x7bff, 5, 10), bare), "65500");

@@ -47,7 +47,8 @@ TEST(a_replaced_file_keeps_its_permission_bits) {
 TEST(links_are_followed_and_stay) {
   folder_enter();
   file_put("x", old_text, 3);
-  CHECK(symlink("x", "one") == 0 && symlink("./one", "two") == 0 && symlink("none", "dangling") == 0);
+  CHECK(symlink("x", "one") == 0 && symlink("./one", "two") == 0 &&
+        symlink("none", "dangling") == 0);
   char absolute[4096];
   CHECK(getcwd(absolute, sizeof absolute - 4));
   strcat(absolute, "/x");

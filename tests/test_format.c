@@ -28,11 +28,13 @@ TEST(weak_scalars_print_as_their_dtype) {
 }
 
 TEST(any_layout_prints_in_its_order) {
-  const tv_memory_options swapped = {sizeof swapped, true, (const int64_t[]){4, 8}, NULL, NULL, TV_DEVICE_NONE};
+  const tv_memory_options swapped = {sizeof swapped, true, (const int64_t[]){4, 8},
+                                     NULL,           NULL, TV_DEVICE_NONE};
   const int32_t elements[] = {1, 2, 3, 4};
   tv_tensor *x = tv_tensor_from_memory(elements, TV_I32, TV_SHAPE(2, 2), &swapped);
   SAME_TEXT(text_of(x, TV_STR), "[[1 3]\n [2 4]]");
-  const tv_memory_options back = {sizeof back, true, (const int64_t[]){-4}, NULL, NULL, TV_DEVICE_NONE};
+  const tv_memory_options back = {sizeof back, true, (const int64_t[]){-4},
+                                  NULL,        NULL, TV_DEVICE_NONE};
   x = tv_tensor_from_memory(elements + 3, TV_I32, TV_SHAPE(4), &back);
   SAME_TEXT(text_of(x, TV_STR), "[4 3 2 1]");
 }
@@ -57,7 +59,8 @@ TEST(only_what_is_shown_is_read) {
   /* 2^60 elements that lie in 8 bytes. */
   const int64_t one = 1, steps[] = {0, 0};
   const tv_memory_options wide = {sizeof wide, true, steps, NULL, NULL, TV_DEVICE_NONE};
-  tv_tensor *x = tv_tensor_from_memory(&one, TV_I64, TV_SHAPE(INT64_C(1) << 30, INT64_C(1) << 29), &wide);
+  tv_tensor *x =
+      tv_tensor_from_memory(&one, TV_I64, TV_SHAPE(INT64_C(1) << 30, INT64_C(1) << 29), &wide);
   SAME_TEXT(text_of(x, TV_STR),
             "[[1 1 1 ... 1 1 1]\n [1 1 1 ... 1 1 1]\n [1 1 1 ... 1 1 1]\n ...\n"
             " [1 1 1 ... 1 1 1]\n [1 1 1 ... 1 1 1]\n [1 1 1 ... 1 1 1]]");
@@ -111,8 +114,9 @@ TEST(a_variable_prints_as_tensorflows_does) {
   options.name = "w";
   SAME_TEXT(variable_text(tv_variable_new(count(3), &options)),
             "<tv.Variable 'w:0' shape=(3,) dtype=int64, numpy=array([0, 1, 2])>");
-  SAME_TEXT(variable_text(tv_variable_new(tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(5)), &options)),
-            "<tv.Variable 'w:0' shape=() dtype=float64, numpy=5.0>");
+  SAME_TEXT(
+      variable_text(tv_variable_new(tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(5)), &options)),
+      "<tv.Variable 'w:0' shape=() dtype=float64, numpy=5.0>");
   const bool open[] = {true};
   options.open_axes = open;
   SAME_TEXT(variable_text(tv_variable_new(count(2), &options)),
@@ -135,8 +139,9 @@ TEST(printing_goes_to_the_callers_stream) {
   OK(tv_print(stream, count(3)));
   OK(tv_variable_print(stream, v));
   tv_variable_release(v);
-  printed(stream, "array([0, 1, 2])\n"
-                  "<tv.Variable 'Variable:0' shape=(2,) dtype=int64, numpy=array([0, 1])>\n");
+  printed(stream,
+          "array([0, 1, 2])\n"
+          "<tv.Variable 'Variable:0' shape=(2,) dtype=int64, numpy=array([0, 1])>\n");
 }
 
 TEST(a_full_stream_is_told) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Headers of .npy files: what is taken, and how each refusal reads. Thousands of generated files are in
- * tests/npy_corpus.py. */
+ * Headers of .npy files: what is taken, and how each refusal reads. Thousands of generated files
+ * are in tests/npy_corpus.py. */
 #include "io/npy_header.h"
 
 #include <stdio.h>
@@ -55,9 +55,10 @@ TEST(structure_is_checked) {
 }
 
 TEST(bytes_of_every_kind_are_refused_in_strings) {
-  FAILS_STATUS(TV_EFORMAT,
-               "x: header byte 3: found \\x00, expected a printable ASCII character other than backslash",
-               parse_bytes(1, "{'d\0'", 6));
+  FAILS_STATUS(
+      TV_EFORMAT,
+      "x: header byte 3: found \\x00, expected a printable ASCII character other than backslash",
+      parse_bytes(1, "{'d\0'", 6));
   REFUSED("header byte 3: found \\x5c, expected a printable ASCII character other than backslash",
           "{'d\\'");
   REFUSED("header byte 3: found \\x80, expected a printable ASCII character other than backslash",
@@ -123,23 +124,33 @@ TEST(order_is_true_or_false) {
 }
 
 TEST(dtypes_are_refused_by_name) {
-  static const char *const table[][2] = {
-      {"<U3", "text"},      {"|S4", "text"},     {"<M8[ns]", "date"}, {"<m8", "time span"},
-      {"|O", "Python objects"}, {"<f16", "long double"}, {"<c32", "complex long double"},
-      {"|V8", "void"},      {"<V2", "2-byte void; if this is bfloat16, ask for it"},
-      {"<f3", "unknown"},   {"", "unknown"},     {"<", "unknown"},    {"<<f4", "unknown"},
-      {"float32", "unknown"}};
+  static const char *const table[][2] = {{"<U3", "text"},
+                                         {"|S4", "text"},
+                                         {"<M8[ns]", "date"},
+                                         {"<m8", "time span"},
+                                         {"|O", "Python objects"},
+                                         {"<f16", "long double"},
+                                         {"<c32", "complex long double"},
+                                         {"|V8", "void"},
+                                         {"<V2", "2-byte void; if this is bfloat16, ask for it"},
+                                         {"<f3", "unknown"},
+                                         {"", "unknown"},
+                                         {"<", "unknown"},
+                                         {"<<f4", "unknown"},
+                                         {"float32", "unknown"}};
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     char text[100], message[200];
     snprintf(text, sizeof text, "{'descr': '%s'", table[i][0]);
-    snprintf(message, sizeof message, "x: header byte 10: descr '%s' is not supported (%s)", table[i][0],
-             table[i][1]);
+    snprintf(message, sizeof message, "x: header byte 10: descr '%s' is not supported (%s)",
+             table[i][0], table[i][1]);
     FAILS_STATUS(TV_EFORMAT, message, parse(text));
   }
-  REFUSED("header byte 10: found [, expected a dtype in quotes: structured dtypes are not supported",
-          "{'descr': [('a', '<f4')]");
-  REFUSED("header byte 10: found (, expected a dtype in quotes: structured dtypes are not supported",
-          "{'descr': ('<f4', 2)");
+  REFUSED(
+      "header byte 10: found [, expected a dtype in quotes: structured dtypes are not supported",
+      "{'descr': [('a', '<f4')]");
+  REFUSED(
+      "header byte 10: found (, expected a dtype in quotes: structured dtypes are not supported",
+      "{'descr': ('<f4', 2)");
   REFUSED("header byte 10: found None, expected a dtype in quotes", "{'descr': None");
   REFUSED("header byte 10: found the end of the header, expected a dtype in quotes", "{'descr': ");
 }
@@ -164,14 +175,16 @@ TEST(sizes_do_not_overflow) {
 }
 
 TEST(found_is_escaped_and_cut) {
-  REFUSED("header byte 10: descr '<faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa... is not supported (unknown)",
-          "{'descr': '<faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'");
+  REFUSED(
+      "header byte 10: descr '<faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa... is not supported "
+      "(unknown)",
+      "{'descr': '<faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'");
   REFUSED("header byte 0: found %, expected '{'", "%n");
 }
 
 TEST(magic_and_version_are_checked) {
   int prefix = 0;
-#define MAGIC(message, bytes) \
+#define MAGIC(message, bytes)             \
   FAILS_STATUS(TV_EFORMAT, "x: " message, \
                tvi_npy_magic("x", (const uint8_t *)(bytes), (int64_t)sizeof(bytes) - 1, &prefix))
   MAGIC("byte 0: found the end of the file, expected magic, version and length", "");
@@ -223,7 +236,8 @@ TEST(the_file_holds_what_the_header_promises) {
 TEST(written_headers_are_numpys) {
   char out[TVI_NPY_HEADER_ROOM];
   EQUAL(tvi_npy_header_write(TV_F32, false, TV_SHAPE(3, 4), out), 128);
-  CHECK(!memcmp(out, "\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }   ", 72));
+  CHECK(!memcmp(
+      out, "\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }   ", 72));
   EQUAL(out[127], '\n');
   EQUAL(tvi_npy_header_write(TV_BOOL, false, TV_SCALAR_SHAPE, out), 128);
   CHECK(!memcmp(out + 10, "{'descr': '|b1', 'fortran_order': False, 'shape': (), }", 54));
@@ -257,8 +271,8 @@ TEST(every_written_header_is_read_back) {
 
 TEST_MAIN("npy_header", CASE(numpys_own_header_is_read), CASE(any_spelling_of_a_writer_is_read),
           CASE(structure_is_checked), CASE(bytes_of_every_kind_are_refused_in_strings),
-          CASE(keys_are_there_once_each), CASE(shapes_are_tuples_of_sizes), CASE(rank_is_at_most_64),
-          CASE(order_is_true_or_false), CASE(dtypes_are_refused_by_name),
+          CASE(keys_are_there_once_each), CASE(shapes_are_tuples_of_sizes),
+          CASE(rank_is_at_most_64), CASE(order_is_true_or_false), CASE(dtypes_are_refused_by_name),
           CASE(void_of_2_bytes_is_bfloat16_if_asked), CASE(sizes_do_not_overflow),
           CASE(found_is_escaped_and_cut), CASE(magic_and_version_are_checked),
           CASE(header_length_is_bounded), CASE(the_file_holds_what_the_header_promises),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Loading .npy files: from paths, descriptors, memory and maps; cut, shrunk, failing and hostile. */
+ * Loading .npy files: from paths, descriptors, memory and maps; cut, shrunk, failing and hostile.
+ */
 #include <pthread.h>
 
 #include "faults.h"
@@ -318,10 +319,11 @@ TEST(a_file_that_shrinks_while_it_is_read_is_refused) {
   tvi_sys.read = shrinking_read;
   tv_tensor *x = tv_npy_load("x.npy", NULL);
   tvi_sys = real;
-  FAILS(TV_EFORMAT,
-        "npy_load: x.npy: byte 90: found the end of the file, expected 24 bytes for shape [2, 3] of "
-        "float32",
-        x);
+  FAILS(
+      TV_EFORMAT,
+      "npy_load: x.npy: byte 90: found the end of the file, expected 24 bytes for shape [2, 3] of "
+      "float32",
+      x);
   folder_leave();
 }
 
@@ -349,11 +351,13 @@ TEST(any_allocation_may_fail) {
 
 TEST(special_files_are_refused_at_once) {
   FAILS(TV_EIO, "npy_load: /: cannot read: Is a directory", tv_npy_load("/", NULL));
+  FAILS(
+      TV_EFORMAT,
+      "npy_load: /dev/null: byte 0: found the end of the file, expected magic, version and length",
+      tv_npy_load("/dev/null", NULL));
   FAILS(TV_EFORMAT,
-        "npy_load: /dev/null: byte 0: found the end of the file, expected magic, version and length",
-        tv_npy_load("/dev/null", NULL));
-  FAILS(TV_EFORMAT,
-        "npy_load: /dev/zero: byte 0: found \\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00 (unknown), "
+        "npy_load: /dev/zero: byte 0: found \\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00 "
+        "(unknown), "
         "expected the magic of a .npy file",
         tv_npy_load("/dev/zero", NULL));
   CHECK(!tv_npy_load("/proc/self/status", NULL)); /* a regular file of size 0 with bytes in it */

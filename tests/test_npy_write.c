@@ -4,7 +4,8 @@
 #include "faults.h"
 #include "memory.h"
 
-static const int16_t elements[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+static const int16_t elements[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                   12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
 /* A view of `elements` from position `at`. */
 static tv_tensor *view(int at, const int64_t *steps, int rank, const int64_t *shape) {
@@ -38,7 +39,8 @@ TEST(every_layout_is_saved_in_its_order) {
   CHECK(!is_fortran());
   x = view(1, (const int64_t[]){0, 4, 0}, TV_SHAPE(3, 5, 2)); /* broadcast */
   SAME(saved(x), x);
-  x = view(0, (const int64_t[]){2, 24, 4}, TV_SHAPE(2, 1, 3)); /* an axis of size 1 may step anywhere */
+  x = view(0, (const int64_t[]){2, 24, 4},
+           TV_SHAPE(2, 1, 3)); /* an axis of size 1 may step anywhere */
   SAME(saved(x), x);
   CHECK(is_fortran());
   x = view(5, NULL, TV_SCALAR_SHAPE);
@@ -52,8 +54,8 @@ TEST(every_layout_is_saved_in_its_order) {
 
 TEST(strided_arrays_larger_than_the_buffer_are_streamed) {
   folder_enter();
-  tv_tensor *x = tv_permute_dims(tv_reshape(tv_arange_int(TV_I64, 0, 200000, 1), TV_SHAPE(10, 40, 500)),
-                                 TV_AXES(1, 0, 2));
+  tv_tensor *x = tv_permute_dims(
+      tv_reshape(tv_arange_int(TV_I64, 0, 200000, 1), TV_SHAPE(10, 40, 500)), TV_AXES(1, 0, 2));
   tv_memory_stats before, after;
   OK(tv_device_memory(TV_CPU, &before));
   OK(tv_npy_save("x.npy", x, NULL));
@@ -73,8 +75,8 @@ TEST(scratch_files_are_not_synced) {
   const int64_t durable = faults.calls;
   faults.calls = 0;
   OK(tv_npy_save("x.npy", view(0, NULL, TV_SHAPE(3)), &scratch));
-  EQUAL(faults.calls, durable - 4 + 2); /* no fsync, no directory opened, synced, closed; but the old
-                                           file's rights are asked for and given on */
+  EQUAL(faults.calls, durable - 4 + 2); /* no fsync, no directory opened, synced, closed; but the
+                                           old file's rights are asked for and given on */
   faults_end();
   HOLDS(tv_npy_load("x.npy", NULL), 0, 1, 2);
   folder_leave();
@@ -139,6 +141,7 @@ TEST(arguments_without_meaning_are_refused) {
 }
 
 TEST_MAIN("npy_write", CASE(every_layout_is_saved_in_its_order),
-          CASE(strided_arrays_larger_than_the_buffer_are_streamed), CASE(scratch_files_are_not_synced),
-          CASE(any_call_may_fail_and_the_file_is_old_or_new), CASE(any_allocation_may_fail),
-          CASE(full_disks_are_told), CASE(arguments_without_meaning_are_refused))
+          CASE(strided_arrays_larger_than_the_buffer_are_streamed),
+          CASE(scratch_files_are_not_synced), CASE(any_call_may_fail_and_the_file_is_old_or_new),
+          CASE(any_allocation_may_fail), CASE(full_disks_are_told),
+          CASE(arguments_without_meaning_are_refused))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The text of arrays: one example of each rule, as NumPy 2.2.6 printed it. Thousands of random arrays
- * are compared in tests/conformance/test_print.py. */
+ * The text of arrays: one example of each rule, as NumPy 2.2.6 printed it. Thousands of random
+ * arrays are compared in tests/conformance/test_print.py. */
 #include "print.h"
 
 #include <math.h>
@@ -32,7 +32,8 @@ TEST(numbers_share_one_column) {
             "array([[1., 2.],\n       [3., 4.]], dtype=float32)");
   SAME_TEXT(STR(TV_F32, TV_SHAPE(2, 2), F32(1, 2, 3, 4)), "[[1. 2.]\n [3. 4.]]");
   SAME_TEXT(REPR(TV_I64, TV_SHAPE(3), ((const int64_t[]){1, -20, 300})), "array([  1, -20, 300])");
-  SAME_TEXT(REPR(TV_U8, TV_SHAPE(2), ((const uint8_t[]){1, 255})), "array([  1, 255], dtype=uint8)");
+  SAME_TEXT(REPR(TV_U8, TV_SHAPE(2), ((const uint8_t[]){1, 255})),
+            "array([  1, 255], dtype=uint8)");
   SAME_TEXT(REPR(TV_I8, TV_SHAPE(1), ((const int8_t[]){-128})), "array([-128], dtype=int8)");
   SAME_TEXT(REPR(TV_U64, TV_SHAPE(1), ((const uint64_t[]){UINT64_MAX})),
             "array([18446744073709551615], dtype=uint64)");
@@ -136,9 +137,10 @@ TEST(beyond_1000_elements_the_middle_is_left_out) {
             " [ 300  301  302 ...  447  448  449]\n ...\n [ 600  601  602 ...  747  748  749]\n"
             " [ 750  751  752 ...  897  898  899]\n [ 900  901  902 ... 1047 1048 1049]]");
   corner(TV_SHAPE(2, 501), shown);
-  SAME_TEXT(REPR(TV_I32, TV_SHAPE(2, 501), shown),
-            "array([[   0,    1,    2, ...,  498,  499,  500],\n"
-            "       [ 501,  502,  503, ...,  999, 1000, 1001]],\n      shape=(2, 501), dtype=int32)");
+  SAME_TEXT(
+      REPR(TV_I32, TV_SHAPE(2, 501), shown),
+      "array([[   0,    1,    2, ...,  498,  499,  500],\n"
+      "       [ 501,  502,  503, ...,  999, 1000, 1001]],\n      shape=(2, 501), dtype=int32)");
 }
 
 TEST(any_allocation_may_fail) {
@@ -154,9 +156,9 @@ TEST(any_allocation_may_fail) {
   CHECK(n > 2);
 }
 
-TEST_MAIN("print", CASE(numbers_share_one_column), CASE(exponents_come_with_large_small_and_far_apart),
-          CASE(nan_and_inf_fill_the_column), CASE(complex_has_a_column_for_each_part),
-          CASE(halves_have_digits_of_their_own), CASE(scalars_print_as_scalars),
-          CASE(arrays_without_elements_say_shape_and_dtype), CASE(lines_break_at_75),
-          CASE(blocks_are_set_apart), CASE(beyond_1000_elements_the_middle_is_left_out),
-          CASE(any_allocation_may_fail))
+TEST_MAIN("print", CASE(numbers_share_one_column),
+          CASE(exponents_come_with_large_small_and_far_apart), CASE(nan_and_inf_fill_the_column),
+          CASE(complex_has_a_column_for_each_part), CASE(halves_have_digits_of_their_own),
+          CASE(scalars_print_as_scalars), CASE(arrays_without_elements_say_shape_and_dtype),
+          CASE(lines_break_at_75), CASE(blocks_are_set_apart),
+          CASE(beyond_1000_elements_the_middle_is_left_out), CASE(any_allocation_may_fail))

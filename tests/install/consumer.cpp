@@ -56,10 +56,24 @@ static bool options_work() {
   return value >= 0 && value < 1;
 }
 
+static bool files_work() {
+  tv_npy_options load = TV_NPY_OPTIONS;
+  tv_npy_save_options save = TV_NPY_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  char text[32];
+  save.durable = false;
+  load.layout = &layout;
+  tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
+  tv_tensor *x = tv_npy_load("consumer.npy", &load);
+  std::remove("consumer.npy");
+  return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
+}
+
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
-  const bool is_right = scalars_work() & lists_work() & indices_work() & options_work();
+  const bool is_right =
+      scalars_work() & lists_work() & indices_work() & options_work() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
