@@ -51,7 +51,7 @@ TEST(links_are_followed_and_stay) {
         symlink("none", "dangling") == 0);
   char absolute[4096];
   CHECK(getcwd(absolute, sizeof absolute - 4));
-  strcat(absolute, "/x");
+  memcpy(absolute + strlen(absolute), "/x", sizeof "/x");
   CHECK(symlink(absolute, "three") == 0);
   OK(save("two", true));
   CHECK(IS_NEW("x"));
@@ -302,7 +302,7 @@ TEST(names_are_escaped_and_cut_in_messages) {
   SAME_TEXT(tvi_who_text(&who, "f", ""), "f: ");
   char path[5000];
   memset(path, '\xff', sizeof path);
-  strcpy(path + 4990, "/end.npy");
+  memcpy(path + 4990, "/end.npy", sizeof "/end.npy");
   const char *text = tvi_who_text(&who, "f", path);
   CHECK(strlen(text) < TVI_WHO);
   CHECK(!strncmp(text, "f: ...", 6) && strstr(text, "/end.npy"));

@@ -110,12 +110,12 @@ TEST(shapes_are_tuples_of_sizes) {
 
 TEST(rank_is_at_most_64) {
   char text[400] = HEAD "(";
-  for (int k = 0; k < 64; k++) strcat(text, "1,");
-  const size_t n = strlen(text);
-  strcpy(text + n, ")}");
+  size_t n = strlen(text);
+  for (int k = 0; k < 64; k++, n += 2) memcpy(text + n, "1,", 3);
+  memcpy(text + n, ")}", 3);
   OK(parse(text));
   EQUAL(layout.rank, 64);
-  strcpy(text + n, "1)}");
+  memcpy(text + n, "1)}", 4);
   REFUSED("header byte 179: found 1, expected at most 64 sizes", text);
 }
 

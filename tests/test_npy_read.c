@@ -9,12 +9,12 @@
 
 /* A file: prefix of version 1, a header padded with `blanks`, data. */
 static size_t make(char *out, const char *header, int blanks, const void *data, size_t n) {
-  const size_t text = strlen(header) + (size_t)blanks + 1;
-  memcpy(out, "\x93NUMPY\1\0", 8);
+  const size_t words = strlen(header), text = words + (size_t)blanks + 1;
+  static const char start[] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0};
+  memcpy(out, start, sizeof start);
   out[8] = (char)(text & 255);
   out[9] = (char)(text >> 8);
-  memcpy(out + 10, header, strlen(header));
-  memset(out + 10 + strlen(header), ' ', (size_t)blanks);
+  for (size_t i = 0; i < text; i++) out[10 + i] = i < words ? header[i] : ' ';
   out[10 + text - 1] = '\n';
   memcpy(out + 10 + text, data, n);
   return 10 + text + n;
@@ -57,7 +57,8 @@ TEST(big_endian_is_swapped) {
   static const char complex[] = "{'descr': '>c8', 'fortran_order': False, 'shape': (3,), }";
   tv_tensor *x = tv_npy_read_memory(file, (int64_t)make(file, complex, 0, swapped, 24), NULL);
   OK(x);
-  CHECK(!memcmp(tv_tensor_data(x), six, sizeof six));
+  const char *got = tv_tensor_data(x), *want = (const char *)six;
+  CHECK(!memcmp(got, want, sizeof six));
 }
 
 TEST(a_file_cut_at_any_byte_is_refused) {
