@@ -28,7 +28,7 @@ library=$(files 'src/*.c' 'src/*.h' 'src/*.def')
 }
 
 # One list of sources and of headers, and it is whole.
-listed=$(grep -oE '[a-z_/]+\.[ch]\b' src/CMakeLists.txt)
+listed=$(grep -oE '[a-z0-9_/]+\.[ch]\b' src/CMakeLists.txt)
 missing=
 for file in $(files 'src/*.c' | sed 's,^src/,,') $(files 'include/tensorvar/*.h' | sed 's,.*/,,'); do
   echo "$listed" | grep -qx "$file" || missing="$missing $file"

@@ -82,8 +82,8 @@ static tv_tensor *logits(const model *m, tv_tensor *x) {
   return tv_add(tv_matmul(hidden, tv_read(m->w2)), tv_read(m->b2));
 }
 
-/* One batch. Snapshots and what the tape keeps live in the inner scope; when the step writes, nobody else
- * holds the weights. */
+/* One batch. Snapshots and what the tape keeps live in the inner scope, so that nobody else holds the old
+ * weights when the step replaces them. */
 static double train_batch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_tensor *labels) {
   double loss_value = 0;
   tv_scope step, pass;
@@ -106,6 +106,7 @@ static double train_batch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_t
 /* One pass over the training rows in random order; the mean loss. */
 static double train_epoch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_tensor *labels, tv_key key) {
   double sum = 0;
+  int batches = 0;
   tv_scope epoch, batch;
   tv_scope_begin(&epoch);
   tv_tensor *const order = tv_to(tv_random_permutation(key, TRAINING), tv_tensor_device(x));
@@ -115,9 +116,10 @@ static double train_epoch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_t
     tv_tensor *const rows = tv_slice_with(order, 1, &range);
     sum += train_batch(m, adam, tv_take(x, rows, 0), tv_take(labels, rows, 0));
     tv_scope_end(&batch, NULL);
+    batches++;
   }
   tv_scope_end(&epoch, NULL);
-  return sum / (TRAINING / BATCH);
+  return sum / batches;
 }
 
 static double accuracy(tv_tensor *predicted, tv_tensor *labels) {

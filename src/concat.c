@@ -65,7 +65,7 @@ static tv_status put(const char *who, tv_tensor *part, tv_tensor *y, char *to,
   const tv_device device = tvi_tensor_on(y);
   tv_tensor *const from =
       part->weak.kind ? tvi_tensor_copy(who, part, y->dtype, device) : tv_retain(part);
-  if (!from) return tv_error();
+  if (!from) return tvi_failure();
   const tv_status status = tvi_write(who, device, y->dtype, to, steps, from->rank, from->shape,
                                      from->dtype, from->data, from->steps);
   tv_release(from);

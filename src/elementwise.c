@@ -51,11 +51,11 @@ int tvi_broadcast(const char *who, int n, tv_tensor *const *in, int64_t *shape) 
   return rank;
 }
 
-void tvi_broadcast_steps(const tv_tensor *x, int rank, const int64_t *shape, int64_t *steps) {
+void tvi_broadcast_steps(const tv_tensor *x, int rank, int64_t *steps) {
   const int added = rank - x->rank;
   for (int axis = 0; axis < added; axis++) steps[axis] = 0;
   for (int axis = 0; axis < x->rank; axis++)
-    steps[added + axis] = x->shape[axis] == 1 && shape[added + axis] != 1 ? 0 : x->steps[axis];
+    steps[added + axis] = x->shape[axis] == 1 ? 0 : x->steps[axis];
 }
 
 static bool is_on_one_device(const tvi_op_row *row, tv_tensor *const *in, tv_device *device) {
@@ -120,7 +120,7 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
     operand->data = x->data;
     operand->steps = x->steps;
     if (!tvi_same_shape(x, p->rank, p->shape)) {
-      tvi_broadcast_steps(x, p->rank, p->shape, steps[k]);
+      tvi_broadcast_steps(x, p->rank, steps[k]);
       operand->steps = steps[k];
     }
   }

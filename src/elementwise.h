@@ -17,7 +17,7 @@ tv_status tvi_elementwise_into(tvi_op op, tv_tensor *const *in, tv_tensor *out);
 /* The shape in which n shapes meet, in shape[TV_MAX_RANK]; its rank, or -1 with TV_ESHAPE. */
 int tvi_broadcast(const char *who, int n, tv_tensor *const *in, int64_t *shape);
 
-/* Steps that show x in a shape it broadcasts to. */
-void tvi_broadcast_steps(const tv_tensor *x, int rank, const int64_t *shape, int64_t *steps);
+/* Steps that show x in a shape of `rank` axes that it broadcasts to. */
+void tvi_broadcast_steps(const tv_tensor *x, int rank, int64_t *steps);
 
 #endif

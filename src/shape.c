@@ -72,24 +72,26 @@ static bool reshape_steps(const tv_tensor *x, int rank, const int64_t *shape, in
       old_shape[n_old] = x->shape[k];
       old_steps[n_old++] = x->steps[k];
     }
-  int old = 0, new = 0;
-  while (old < n_old) {
-    const int first_old = old, first_new = new;
-    int64_t old_size = old_shape[old++], new_size = shape[new ++];
-    while (old_size != new_size)
-      if (old_size < new_size)
-        old_size *= old_shape[old++]; /* at most x->size, on either side */
+  int old = 0, now = 0;
+  while (old < n_old && now < rank) {
+    const int first_old = old, first = now;
+    int64_t old_size = old_shape[old++], size = shape[now++];
+    while (old_size != size) /* at most x->size, which both sides reach at their end */
+      if (old_size < size && old < n_old)
+        old_size *= old_shape[old++];
+      else if (now < rank)
+        size *= shape[now++];
       else
-        new_size *= shape[new ++];
+        return false;
     for (int k = first_old; k < old - 1; k++) {
       int64_t whole;
       if (!tvi_mul(old_shape[k + 1], old_steps[k + 1], &whole) || old_steps[k] != whole)
         return false;
     }
-    steps[new - 1] = old_steps[old - 1];
-    for (int k = new - 1; k > first_new; k--) steps[k - 1] = steps[k] * shape[k];
+    steps[now - 1] = old_steps[old - 1];
+    for (int k = now - 1; k > first; k--) steps[k - 1] = steps[k] * shape[k];
   }
-  for (; new < rank; new ++) steps[new] = 0; /* of size 1, all of them */
+  for (; now < rank; now++) steps[now] = 0; /* of size 1, all of them */
   return true;
 }
 
@@ -256,6 +258,6 @@ tv_tensor *tv_broadcast_to(tv_tensor *x, int rank, const int64_t *shape) {
   if (!fits)
     return tvi_fail(TV_ESHAPE, "broadcast_to: shape does not broadcast: %s to %s",
                     tvi_shape_text(&from, x->rank, x->shape), tvi_shape_text(&to, rank, shape));
-  tvi_broadcast_steps(x, rank, shape, steps);
+  tvi_broadcast_steps(x, rank, steps);
   return shown(&broadcast_rule, x, 0, rank, shape, steps, 0, NULL);
 }

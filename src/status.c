@@ -52,7 +52,7 @@ static void keep(tv_status status, const char *format, va_list args) {
     va_end(args);                \
   } while (0)
 
-void *tvi_fail(tv_status status, const char *format, ...) {
+void *(tvi_fail)(tv_status status, const char *format, ...) {
   KEEP(status, format);
   return NULL;
 }
@@ -67,7 +67,7 @@ tv_status tv_backend_fail(tv_status status, const char *format, ...) {
   return status;
 }
 
-void *tvi_null(const char *who, const char *argument) {
+void *(tvi_null)(const char *who, const char *argument) {
   return tvi_self.status ? NULL : tvi_fail(TV_EVALUE, "%s: %s is NULL", who, argument);
 }
 

@@ -107,6 +107,22 @@ TEST(gradient_is_softmax_less_one_hot) {
   OK(tv_tape_end(tape));
 }
 
+TEST(a_tape_keeps_logits_and_labels_alone) {
+  tv_tensor *x = OK(tv_zeros(TV_F32, TV_SHAPE(100, 10))),
+            *labels = OK(tv_zeros(TV_I8, TV_SHAPE(100)));
+  tv_memory_stats before, after;
+  OK(tv_device_memory(TV_CPU, &before));
+  tv_tape *tape = tv_tape_begin(NULL);
+  OK(tv_tape_watch(tape, x));
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  tv_tensor *y = OK(tv_softmax_cross_entropy(x, labels));
+  OK(tv_scope_end(&scope, &y));
+  OK(tv_device_memory(TV_CPU, &after));
+  EQUAL(after.bytes - before.bytes, tv_tensor_bytes(y));
+  OK(tv_tape_end(tape));
+}
+
 TEST(gradients_of_halves_are_halves) {
   tv_tensor *x = OK(tv_zeros(TV_F16, TV_SHAPE(2, 4))), *g;
   tv_tape *tape = tv_tape_begin(NULL);
@@ -122,4 +138,4 @@ TEST(a_failed_allocation_leaves_nothing) { STARVED(entropy, tv_zeros(TV_F16, TV_
 TEST_MAIN("loss", CASE(known_rows), CASE(shapes_of_rows), CASE(nothing_overflows),
           CASE(halves_are_rounded_once), CASE(entropy_refuses), CASE(gradients_of_entropy),
           CASE(gradient_is_softmax_less_one_hot), CASE(gradients_of_halves_are_halves),
-          CASE(a_failed_allocation_leaves_nothing))
+          CASE(a_failed_allocation_leaves_nothing), CASE(a_tape_keeps_logits_and_labels_alone))

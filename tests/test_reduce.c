@@ -220,6 +220,9 @@ TEST(ties_share_equally) {
 }
 
 TEST(gradients_of_halves_are_halves) {
+  /* More ties than a half can count. */
+  tv_tensor *ties = OK(tv_ones(TV_F16, TV_SHAPE(70000)));
+  SAME(check_gradient(max_all, ties), tv_full(TV_F16, TV_SHAPE(70000), tv_scalar(1. / 70000)));
   tv_tensor *g = OK(check_gradient(mean_all, tv_ones(TV_BF16, TV_SHAPE(2, 2))));
   EQUAL(tv_tensor_dtype(g), TV_BF16);
   HOLDS(g, .25, .25, .25, .25);

@@ -48,7 +48,7 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
     if (v) free_variable(v);
     return tvi_fail(TV_ENOMEM, "variable_new: no memory");
   }
-  if (v->is_open) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
+  if (o->open_axes) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
   atomic_init(&v->count, 1);
   atomic_init(&v->version, 0);
   atomic_init(&v->writer, "variable_new");

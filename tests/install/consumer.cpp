@@ -41,6 +41,8 @@ static bool options_work() {
   variable.constraint = none;
   variable.constraint = clip;
   tv_variable *v = tv_variable_new(tv_sum_with(x, TV_ALL_AXES, &reduce), &variable);
+  tv_cast_report lost = TV_CAST_REPORT;
+  if (!tv_cast_checked(x, TV_F16, TV_REFUSE_ANY_LOSS, &lost) || lost.n_inexact != 0) return false;
   tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
