@@ -441,6 +441,9 @@ TEST(arguments_without_meaning_are_refused) {
   FAILS(TV_EVALUE, "npy_read_fd: name is NULL", tv_npy_read_fd(0, NULL, NULL));
   FAILS(TV_EVALUE, "npy_read_fd: fd is -1", tv_npy_read_fd(-1, "x", NULL));
   FAILS(TV_EVALUE, "npy_read_memory: bytes is NULL", tv_npy_read_memory(NULL, 1, NULL));
+  FAILS(TV_EFORMAT,
+        "npy_read_memory: byte 0: found the end of the file, expected magic, version and length",
+        tv_npy_read_memory(NULL, 0, NULL));
   FAILS(TV_EVALUE, "npy_read_memory: size is -1", tv_npy_read_memory("", -1, NULL));
   FAILS_STATUS(TV_EVALUE, "npy_info: path is NULL", tv_npy_info(NULL, NULL, &layout));
   FAILS_STATUS(TV_EVALUE, "npy_info: layout is NULL", tv_npy_info("x", NULL, NULL));

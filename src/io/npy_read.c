@@ -25,18 +25,18 @@ enum { FIRST_BYTES = 1 << 20 }; /* of storage for a source of unknown size */
 /* Where the bytes come from. */
 typedef struct source {
   const char *who;
-  int fd;                /* -1: memory */
+  int fd;                /* read from here if there is no memory */
   const uint8_t *memory; /* the next byte */
   int64_t left;          /* bytes from here on, -1 if unknown */
 } source;
 
 static tv_status source_read(source *from, void *out, int64_t n, int64_t *got) {
   tv_status status = TV_OK;
-  if (from->fd >= 0) {
+  if (!from->memory) {
     status = tvi_file_read(from->who, from->fd, out, n, got);
   } else {
     *got = n < from->left ? n : from->left;
-    if (*got) memcpy(out, from->memory, (size_t)*got);
+    memcpy(out, from->memory, (size_t)*got);
     from->memory += *got;
   }
   if (from->left >= 0) from->left -= *got;
@@ -292,7 +292,8 @@ tv_tensor *tv_npy_read_memory(const void *bytes, int64_t size, const tv_npy_opti
   if (!may_load("npy_read_memory", options, &o)) return NULL;
   if (size < 0) return tvi_fail(TV_EVALUE, "npy_read_memory: size is %lld", (long long)size);
   o.map = TV_NPY_COPY;
-  source from = {.who = "npy_read_memory", .fd = -1, .memory = bytes, .left = size};
+  const void *const begin = bytes ? bytes : "";
+  source from = {.who = "npy_read_memory", .fd = -1, .memory = begin, .left = size};
   return tvi_scope_own(read_array(&from, &o));
 }
 
