@@ -52,7 +52,7 @@ static void number(tv_dtype dtype, const char *at, long double *re, long double 
       break;
     default:
       memcpy(d, at, (size_t)tvi_item(dtype));
-      *re = d[0], *im = d[1];
+      *re = (long double)d[0], *im = (long double)d[1];
   }
 }
 

@@ -131,9 +131,12 @@ static void check_float_sum(tv_dtype dtype, size_t c) {
       sums[part] = sum_double(x, n, 1);
       narrow_sums[part] = sum_float(narrow, n, 1);
       long double exact = 0, magnitude = 0;
-      for (int64_t k = 0; k < n; k++) exact += x[k], magnitude += fabs(x[k]);
-      const long double error = fabsl((is_double ? sums[part] : (double)narrow_sums[part]) - exact);
-      CHECK(error <= (32 + log2(1 + (double)n)) * (is_double ? 0x1p-53 : 0x1p-24) * magnitude);
+      for (int64_t k = 0; k < n; k++)
+        exact += (long double)x[k], magnitude += (long double)fabs(x[k]);
+      const long double error =
+          fabsl((long double)(is_double ? sums[part] : (double)narrow_sums[part]) - exact);
+      const double bound = (32 + log2(1 + (double)n)) * (is_double ? 0x1p-53 : 0x1p-24);
+      CHECK(error <= (long double)bound * magnitude);
     }
     uint16_t half = 0;
     if (dtype == TV_F16) half = tvi_f16_store(narrow_sums[0]);
@@ -226,7 +229,8 @@ static void check_integers(tv_dtype dtype, size_t c) {
     tv_threads_set(1 + layout * 2);
     for (int reduction = TV_REDUCE_SUM; reduction <= TV_REDUCE_ARGMIN; reduction++) {
       const bool is_position = reduction >= TV_REDUCE_ARGMAX;
-      reduce(reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape, &other, got);
+      reduce((tv_reduction)reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape,
+             &other, got);
       for (int64_t i = 0; i < results; i++) {
         int64_t sum = 0, best = 0, at = 0;
         for (int64_t k = 0; k < n; k++) {
@@ -274,7 +278,8 @@ static void check_extremes(tv_dtype dtype, size_t c, bool wild) {
     for (int reduction = TV_REDUCE_MAX; reduction <= TV_REDUCE_ARGMIN; reduction++) {
       const bool is_position = reduction >= TV_REDUCE_ARGMAX;
       const bool is_max = reduction == TV_REDUCE_MAX || reduction == TV_REDUCE_ARGMAX;
-      reduce(reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape, &other, got);
+      reduce((tv_reduction)reduction, dtype, is_position ? TV_I64 : dtype, rank, kept, shape,
+             &other, got);
       for (int64_t i = 0; i < results; i++) {
         line_of(dtype, in.data, i, n, re, im);
         double best = re[0];
