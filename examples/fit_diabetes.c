@@ -18,7 +18,7 @@ static tv_tensor *design_matrix(tv_tensor *x) {
   keep.keepdims = true;
   tv_tensor *const centred = tv_subtract(x, tv_mean_with(x, TV_AXES(0), &keep));
   tv_tensor *const deviation = tv_sqrt(tv_mean_with(tv_square(centred), TV_AXES(0), &keep));
-  tv_tensor *const ones = tv_ones(TV_F64, TV_SHAPE(tv_tensor_shape(x)[0], 1));
+  tv_tensor *const ones = tv_ones_like(tv_slice(x, ":, :1"));
   return tv_concat(2, (tv_tensor *[]){tv_divide(centred, deviation), ones}, 1);
 }
 

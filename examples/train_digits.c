@@ -151,10 +151,11 @@ static tv_status train(const settings *s) {
   tv_optimizer *const adam = tv_adam_new(NULL);
   for (int epoch = 0; epoch < s->epochs && !tv_error(); epoch++) {
     const double loss = train_epoch(&m, adam, x, labels, tv_key_fold(key, 100 + (uint64_t)epoch));
-    fprintf(stderr, "%sepoch %3d/%d  loss %.4f  %.1f s%s", s->plain ? "" : "\r", epoch + 1, s->epochs, loss,
+    if (!tv_error())
+      fprintf(stderr, "%sepoch %3d/%d  loss %.4f  %.1f s%s", s->plain ? "" : "\r", epoch + 1, s->epochs, loss,
             now() - start, s->plain ? "\n" : "");
   }
-  if (!s->plain) fputc('\n', stderr);
+  if (!s->plain && !tv_error()) fputc('\n', stderr);
 
   tv_tensor *const predicted = tv_argmax(logits(&m, test_x), TV_AXES(1));
   const double test_accuracy = accuracy(predicted, test_labels);
@@ -204,6 +205,10 @@ int main(int argc, char **argv) {
   if (argc - at != 2 || s.epochs < 0 || s.threads < 0) return usage();
   s.data = argv[at];
   s.out = argv[at + 1];
+  if (access(s.out, W_OK)) { /* before the work, not after it */
+    fprintf(stderr, "train_digits: %s: no folder that can be written to\n", s.out);
+    return 1;
+  }
   if (train(&s)) {
     fprintf(stderr, "train_digits: %s\n", tv_error_text());
     return 1;

@@ -134,6 +134,22 @@ static void pow_at_its_edges(intptr_t unused) {
   at(tv_pow, -2, 2, -4, (double)NAN);
 }
 
+/* The formulas of pow run in the common dtype: int8 has no -129, and no digits for a logarithm. */
+static void pow_of_different_dtypes(intptr_t unused) {
+  (void)unused;
+  tv_tensor *const a[] = {tv_full(TV_I8, TV_SCALAR_SHAPE, tv_scalar(3)), tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1.01))};
+  tv_tensor *const b[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1.5)),
+                          tv_full(TV_I8, TV_SCALAR_SHAPE, tv_scalar(-128))};
+  tv_tensor *g;
+  tv_tape *const tape = tv_tape_begin(&(tv_tape_options){sizeof(tv_tape_options), true, TV_MUTATION_SNAPSHOT});
+  OK(tv_tape_watch(tape, b[0]));
+  OK(tv_tape_watch(tape, a[1]));
+  OK(tv_tape_gradient_of(tape, tv_pow(a[0], b[0]), 1, &b[0], &g));
+  CLOSE(g, tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(pow(3, 1.5) * log(3))), 4);
+  OK(tv_tape_gradient_of(tape, tv_pow(a[1], b[1]), 1, &a[1], &g));
+  CLOSE(g, tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(-128 * pow(1.01, -129))), 8);
+}
+
 static void ties_share(intptr_t unused) {
   (void)unused;
   at(tv_maximum, 1, 1, .5, .5);
@@ -216,6 +232,7 @@ int main(int argc, char **argv) {
 #define EACH(name, ...) ROW(#name, sweep, TVI_OP_##name),
 #include "ops.def"
       ROW("pow_at_its_edges", pow_at_its_edges, 0),
+      ROW("pow_of_different_dtypes", pow_of_different_dtypes, 0),
       ROW("ties_share", ties_share, 0),
       ROW("kinks", kinks, 0),
       ROW("clip_passes_on_its_bounds", clip_passes_on_its_bounds, 0),

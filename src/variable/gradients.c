@@ -27,9 +27,14 @@ static tv_tensor *tvi_sign_gradient(tv_tensor *g, tv_tensor *x, tv_tensor *y) {
   return tv_where(tv_equal(x, tv_scalar(0)), tv_scalar(0), tv_divide(tv_subtract(g, along), tv_abs(x)));
 }
 
+/* An operand in the dtype in which it met the other: in its own, b - 1 may wrap and log(a) lose digits. */
+static tv_tensor *met(tv_tensor *x, tv_tensor *other) {
+  return tv_tensor_is_weak(x) ? x : tv_astype(x, tv_result_type(2, (tv_tensor *const[]){x, other}));
+}
+
 /* b a^(b-1), and 0 where b is 0, whatever a is. */
 static tv_tensor *tvi_pow_base_gradient(tv_tensor *g, tv_tensor *a, tv_tensor *b) {
-  tv_tensor *const slope = tv_multiply(b, tv_pow(a, tv_subtract(b, tv_scalar(1))));
+  tv_tensor *const slope = tv_multiply(b, tv_pow(a, tv_subtract(met(b, a), tv_scalar(1))));
   return tv_where(tv_equal(b, tv_scalar(0)), tv_scalar(0), tv_multiply(g, tv_conj(slope)));
 }
 
@@ -38,7 +43,7 @@ static tv_tensor *tvi_pow_exponent_gradient(tv_tensor *g, tv_tensor *a, tv_tenso
   tv_tensor *is_flat = tv_equal(a, tv_scalar(0));
   if (!tvi_is_complex(tv_tensor_dtype(b)))
     is_flat = tv_logical_and(is_flat, tv_greater_equal(b, tv_scalar(0)));
-  return tv_where(is_flat, tv_scalar(0), tv_multiply(g, tv_conj(tv_multiply(y, tv_log(a)))));
+  return tv_where(is_flat, tv_scalar(0), tv_multiply(g, tv_conj(tv_multiply(y, tv_log(met(a, b))))));
 }
 
 /* Positions of the inputs, by kind of row. */
