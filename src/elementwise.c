@@ -79,10 +79,10 @@ static bool plan_make(tvi_op op, tv_tensor *const *in, plan *p) {
   const tv_dtype met = row->n_inputs - values == 1 ? in[values]->dtype
                                                    : tvi_promote(row->name, row->n_inputs - values, in + values);
   if (met == TV_DTYPE_NONE) return false;
-  p->loop = tvi_op_dtype(op, met);
+  p->loop = tvi_op_dtype((int)op, met);
   if (p->loop == TV_DTYPE_NONE)
     return tvi_fail(TV_EDTYPE, "%s: does not take %s", row->name, tv_dtype_name(met));
-  p->result = tvi_op_result(op, p->loop);
+  p->result = tvi_op_result((int)op, p->loop);
   p->rank = tvi_broadcast(row->name, row->n_inputs, in, p->shape);
   return p->rank >= 0;
 }
