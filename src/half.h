@@ -34,8 +34,8 @@ TVI_SCALAR uint16_t tvi_bf16_store(float x) {
   return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
-/* a if the condition holds, else b. By masks: loops over what follows become vector code, which they
- * do not with branches, nor (gcc 12) with selections that end in 16 bits. */
+/* a if the condition holds, else b. By masks: loops over what follows become vector code, which
+ * they do not with branches, nor (gcc 12) with selections that end in 16 bits. */
 TVI_SCALAR uint32_t tvi_choose(int condition, uint32_t a, uint32_t b) {
   const uint32_t mask = 0 - (uint32_t)condition;
   return (a & mask) | (b & ~mask);
@@ -65,26 +65,29 @@ TVI_SCALAR uint16_t tvi_f16_store(float x) {
   return (uint16_t)(sign | tvi_choose(magnitude > 0x7f800000u, nan, finite));
 }
 
-/* f64 is rounded once, not through f32: the bits between would be lost. Sticky rounding to odd keeps
- * them for the second step (Boldo and Melquiond, 2008). */
+/* f64 is rounded once, not through f32: the bits between would be lost. Sticky rounding to odd
+ * keeps them for the second step (Boldo and Melquiond, 2008). */
 TVI_SCALAR float tvi_round_to_odd(double x) {
   uint64_t wide;
   memcpy(&wide, &x, sizeof wide);
   const uint64_t magnitude = wide & UINT64_C(0x7fffffffffffffff);
   const uint32_t sign = (uint32_t)(wide >> 32) & 0x80000000u;
   if (magnitude >= UINT64_C(0x7ff0000000000000)) /* inf, or NaN kept NaN */
-    return tvi_float_of(sign | 0x7f800000u | (magnitude > UINT64_C(0x7ff0000000000000) ? 0x400000u : 0));
+    return tvi_float_of(sign | 0x7f800000u |
+                        (magnitude > UINT64_C(0x7ff0000000000000) ? 0x400000u : 0));
   if (magnitude >= UINT64_C(0x47f0000000000000)) return tvi_float_of(sign | 0x7f7fffffu);
-  if (magnitude < UINT64_C(0x3810000000000000)) /* below 2^-126: only "not zero" still matters to f16; bf16 needs bits */
-    {
-      if (magnitude == 0) return tvi_float_of(sign);
-      const int exponent = (int)(magnitude >> 52);
-      const uint64_t mantissa = (magnitude & UINT64_C(0xfffffffffffff)) | (exponent ? UINT64_C(1) << 52 : 0);
-      const int shift = 29 + (897 - (exponent ? exponent : 1));
-      if (shift > 63) return tvi_float_of(sign | 1);
-      const uint64_t kept = mantissa >> shift;
-      return tvi_float_of(sign | (uint32_t)kept | ((mantissa & ((UINT64_C(1) << shift) - 1)) != 0));
-    }
+  if (magnitude < UINT64_C(0x3810000000000000)) /* below 2^-126: only "not zero" still matters to
+                                                   f16; bf16 needs bits */
+  {
+    if (magnitude == 0) return tvi_float_of(sign);
+    const int exponent = (int)(magnitude >> 52);
+    const uint64_t mantissa =
+        (magnitude & UINT64_C(0xfffffffffffff)) | (exponent ? UINT64_C(1) << 52 : 0);
+    const int shift = 29 + (897 - (exponent ? exponent : 1));
+    if (shift > 63) return tvi_float_of(sign | 1);
+    const uint64_t kept = mantissa >> shift;
+    return tvi_float_of(sign | (uint32_t)kept | ((mantissa & ((UINT64_C(1) << shift) - 1)) != 0));
+  }
   const uint64_t narrow = (magnitude - UINT64_C(0x3800000000000000)) >> 29;
   return tvi_float_of(sign | (uint32_t)narrow | ((magnitude & 0x1fffffff) != 0));
 }

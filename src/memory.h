@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Host memory of the library itself: every allocation comes through here, so that tests can make the
- * N-th one fail. Functions give NULL when there is none; they do not set the thread's error. */
+ * Host memory of the library itself: every allocation comes through here, so that tests can make
+ * the N-th one fail. Functions give NULL when there is none; they do not set the thread's error. */
 #ifndef TVI_MEMORY_H
 #define TVI_MEMORY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Thread-local data that every op looks at: reached without a call, from the static block of which the
- * loader keeps some for libraries opened late. Small things only: all of ours are under 200 bytes. */
+/* Thread-local data that every op looks at: reached without a call, from the static block of which
+ * the loader keeps some for libraries opened late. Small things only: all of ours are under 200
+ * bytes. */
 #define TVI_HOT_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 
 /* bytes >= 0; 0 gives a pointer that may be freed. */
@@ -18,8 +19,8 @@ void *tvi_realloc(void *block, int64_t bytes);
 void *tvi_aligned_alloc(int64_t alignment, int64_t bytes);
 void tvi_free(void *block);
 
-/* Small objects that come and go at every op, from lists of the thread's own. `bytes` is the same at
- * both ends; above TVI_SMALL_MAX it is tvi_malloc. Given back on any thread. */
+/* Small objects that come and go at every op, from lists of the thread's own. `bytes` is the same
+ * at both ends; above TVI_SMALL_MAX it is tvi_malloc. Given back on any thread. */
 enum { TVI_SMALL_MAX = 256 };
 void *tvi_small_alloc(int64_t bytes);
 void tvi_small_free(void *block, int64_t bytes);

@@ -12,7 +12,9 @@ static void *reserved(int64_t bytes) {
   OK(tvi_cpu_backend()->reserve(NULL, bytes, NULL, &block));
   return block;
 }
-static void released(void *block, int64_t bytes) { tvi_cpu_backend()->release(NULL, block, bytes, NULL); }
+static void released(void *block, int64_t bytes) {
+  tvi_cpu_backend()->release(NULL, block, bytes, NULL);
+}
 
 TEST(blocks_are_aligned_and_apart) {
   enum { N = 300 };

@@ -19,8 +19,8 @@ TEST(the_nth_call_fails) {
 
 TEST(or_all_from_the_nth_on) {
   tvi_memory_fail(2, true);
-  void *const a = tvi_calloc(2, 4), *const b = tvi_realloc(NULL, 8), *const c = tvi_aligned_alloc(64, 64),
-             *const d = tvi_small_alloc(64);
+  void *const a = tvi_calloc(2, 4), *const b = tvi_realloc(NULL, 8),
+              *const c = tvi_aligned_alloc(64, 64), *const d = tvi_small_alloc(64);
   tvi_memory_fail(0, false);
   CHECK(a && !b && !c && !d);
   tvi_free(a);
@@ -59,5 +59,6 @@ TEST(small_blocks_are_apart_and_may_end_on_another_thread) {
   pthread_join(thread, NULL);
 }
 
-TEST_MAIN("memory", CASE(the_nth_call_fails), CASE(or_all_from_the_nth_on), CASE(negative_and_empty_sizes),
-          CASE(aligned_blocks_are), CASE(small_blocks_are_apart_and_may_end_on_another_thread))
+TEST_MAIN("memory", CASE(the_nth_call_fails), CASE(or_all_from_the_nth_on),
+          CASE(negative_and_empty_sizes), CASE(aligned_blocks_are),
+          CASE(small_blocks_are_apart_and_may_end_on_another_thread))
