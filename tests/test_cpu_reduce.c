@@ -31,7 +31,7 @@ static void reduce(tv_reduction reduction, tv_dtype dtype, tv_dtype out_dtype, i
   static T sum_##T(const T *x, int64_t n, int64_t step) {                                    \
     if (n == 0) return 0;                                                                    \
     const int64_t n_runs = (n + 511) / 512;                                                  \
-    T *const runs = malloc((size_t)n_runs * sizeof(T));                                      \
+    T *const runs = calloc((size_t)n_runs, sizeof(T));                                       \
     CHECK(runs);                                                                             \
     for (int64_t r = 0; r < n_runs; r++) {                                                   \
       T acc[16];                                                                             \
@@ -117,7 +117,7 @@ static void check_float_sum(tv_dtype dtype, size_t c) {
   const int64_t out_item = tvi_item(out_dtype);
   cpu_array in = cpu_array_new(dtype, rank, shape, DENSE);
   cpu_fill(dtype, &in, rank, shape, false);
-  double *const re = malloc((size_t)n * 8 + 8), *const im = malloc((size_t)n * 8 + 8);
+  double *const re = calloc((size_t)n + 1, 8), *const im = calloc((size_t)n + 1, 8);
   float *const narrow = malloc((size_t)n * 4 + 4);
   char *const want = calloc((size_t)results, 16), *const got = malloc((size_t)results * 16);
   CHECK(re && im && narrow && want && got);
@@ -269,7 +269,7 @@ static void check_extremes(tv_dtype dtype, size_t c, bool wild) {
   if (wild)
     for (int64_t i = 0; i < results * n; i++)
       if (cpu_random() % 7 == 0) cpu_fill_one(dtype, in.data + i * item, cpu_random() % 64 == 0);
-  double *const re = malloc((size_t)n * 8 + 8), *const im = malloc((size_t)n * 8 + 8);
+  double *const re = calloc((size_t)n + 1, 8), *const im = calloc((size_t)n + 1, 8);
   char *const got = malloc((size_t)results * 8);
   CHECK(re && im && got);
   for (int layout = 0; layout < BROADCAST; layout++) {
