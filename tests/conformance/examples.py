@@ -115,7 +115,7 @@ def lay_out(x, layout, name):
         return array_of(base, name)[(slice(1, None, 2),) * n], x
     if layout == "broadcast" and n and x.shape[-1]:
         first = np.ascontiguousarray(x[..., :1])
-        return xp.broadcast_to(array_of(first, name), x.shape), np.ascontiguousarray(np.broadcast_to(first, x.shape))
+        return xp.broadcast_to(array_of(first, name), x.shape), np.array(np.broadcast_to(first, x.shape), order="C")
     if layout == "offset" and n:
         base = np.concatenate([x[:1], x]) if x.shape[0] else x
         return array_of(base, name)[base.shape[0] - x.shape[0]:], x

@@ -2,11 +2,11 @@
 """The array object: a tensor that it holds, with Python's operators over it."""
 
 import ctypes
-import operator
 
 from . import indexing, native
 from .dtypes import ALL, isdtype
 
+_NOTHING = ctypes.create_string_buffer(1)  # NumPy wants an address, though there be no elements
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -88,7 +88,7 @@ class Array:
         native.raise_failure()
         kind = "V" if self.dtype.name == "bfloat16" else self.dtype.kind
         return {"version": 3, "typestr": f"{'|' if kind in 'bV' else '<'}{kind}{self.dtype.itemsize}",
-                "shape": self.shape, "strides": tuple(steps[: self.ndim]), "data": (address or 0, True)}
+                "shape": self.shape, "strides": tuple(steps[: self.ndim]), "data": (address or ctypes.addressof(_NOTHING), True)}
 
     def __dlpack_device__(self):
         from . import dlpack
@@ -275,4 +275,3 @@ def _refuse(x):
 
 
 _install()
-index_of = operator.index

@@ -44,7 +44,7 @@ def text(key):
             return ":".join(bounds)
         return str(operator.index(term))
 
-    return ", ".join(one(term) for term in (key if isinstance(key, tuple) else (key,)))
+    return ", ".join(one(term) for term in (key if isinstance(key, tuple) else (key,))) or "..."
 
 
 class Terms:
