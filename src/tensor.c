@@ -20,7 +20,7 @@ static int64_t head_bytes(int rank) {
 }
 
 static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
-  tv_tensor *const x = tvi_small_alloc(head_bytes(rank));
+  tv_tensor *const x = tvi_block_alloc(head_bytes(rank));
   if (!x)
     return tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %lld bytes",
                     (long long)head_bytes(rank));
@@ -211,7 +211,7 @@ void tv_release(tv_tensor *x) {
   tvi_storage *const compact = atomic_load_explicit(&x->compact, memory_order_relaxed);
   if (compact) tvi_storage_release(compact);
   if (x->storage) tvi_storage_release(x->storage);
-  tvi_small_free(x, head_bytes(x->rank));
+  tvi_block_free(x, head_bytes(x->rank));
   tvi_count(TVI_LIVE, -1);
 }
 
