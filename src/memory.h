@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Thread-local data that every op looks at: reached without a call, from the static block of which
- * the loader keeps some for libraries opened late. Small things only: all of ours are under 200
+ * the loader keeps some for libraries opened late. Small things only: all of ours are under 120
  * bytes. */
 #define TVI_HOT_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 
