@@ -21,8 +21,9 @@ static tv_status synchronize(void *self, tv_stream *stream) {
 
 static const tvi_level *find_level(void) {
 #ifdef TVI_HAS_LEVELS
-  const char *text = getenv("TV_CPU_LEVEL");
-  const int most = text && text[0] >= '1' && text[0] <= '4' && !text[1] ? text[0] - '0' : 4;
+  const char *const text = getenv("TV_ISA"); /* "v1", "v3", "v4" */
+  const bool is_level = text && text[0] == 'v' && text[1] >= '1' && text[1] <= '4' && !text[2];
+  const int most = is_level ? text[1] - '0' : 4;
   __builtin_cpu_init();
   const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                       __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");

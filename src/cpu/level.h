@@ -61,7 +61,7 @@ extern const tvi_level tvi_level_v1;
 extern const tvi_level tvi_level_v3, tvi_level_v4;
 #endif
 
-/* The highest level that this computer has and TV_CPU_LEVEL (1, 3 or 4) does not forbid. */
+/* The highest level that this computer has and TV_ISA ("v1", "v3" or "v4") does not forbid. */
 const tvi_level *tvi_level_here(void);
 
 #endif
