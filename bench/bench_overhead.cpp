@@ -14,7 +14,9 @@ bool is_wrong(tv_tensor *y, double want) {
 void add_in_scope(benchmark::State &state) {
   tv_scope outer;
   tv_scope_begin(&outer);
-  tv_tensor *const a = tv_full(TV_F32, TV_SHAPE(1), tv_scalar(1)), *const b = tv_full(TV_F32, TV_SHAPE(1), tv_scalar(2));
+  tv_tensor *const a = tv_full(TV_F32, TV_SHAPE(1), tv_scalar(1)), *const b =
+                                                                       tv_full(TV_F32, TV_SHAPE(1),
+                                                                               tv_scalar(2));
   if (is_wrong(tv_add(a, b), 3)) state.SkipWithError("wrong result");
   for (auto _ : state) {
     tv_scope scope;
@@ -74,7 +76,8 @@ void assign_add(benchmark::State &state) {
   tv_variable *const v = tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(1)), nullptr);
   for (auto _ : state) tv_variable_assign_add(v, one);
   tv_scope_begin(&scope);
-  if (tv_variable_version(v) != static_cast<uint64_t>(state.iterations())) state.SkipWithError("wrong version");
+  if (tv_variable_version(v) != static_cast<uint64_t>(state.iterations()))
+    state.SkipWithError("wrong version");
   tv_scope_end(&scope, nullptr);
   tv_variable_release(v);
   tv_scope_end(&outer, nullptr);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Linear regression in float64 on the diabetes data of Efron, Hastie, Johnstone and Tibshirani (2004):
- * fitted by gradients, and compared with the closed form.
+ * Linear regression in float64 on the diabetes data of Efron, Hastie, Johnstone and Tibshirani
+ * (2004): fitted by gradients, and compared with the closed form.
  *
  *     fit_diabetes DATA
  *
- * reads DATA/diabetes_features.npy and DATA/diabetes_target.npy. Prints both fits, and how far apart they
- * are; exit status 1 if that is more than 1e-6 of the largest coefficient. */
+ * reads DATA/diabetes_features.npy and DATA/diabetes_target.npy. Prints both fits, and how far
+ * apart they are; exit status 1 if that is more than 1e-6 of the largest coefficient. */
 #include <math.h>
 #include <stdio.h>
 #include <tensorvar/tensorvar.h>
@@ -18,7 +18,7 @@ static tv_tensor *design_matrix(tv_tensor *x) {
   keep.keepdims = true;
   tv_tensor *const centred = tv_subtract(x, tv_mean_with(x, TV_AXES(0), &keep));
   tv_tensor *const deviation = tv_sqrt(tv_mean_with(tv_square(centred), TV_AXES(0), &keep));
-  tv_tensor *const ones = tv_ones(TV_F64, TV_SHAPE(tv_tensor_shape(x)[0], 1));
+  tv_tensor *const ones = tv_ones_like(tv_slice(x, ":, :1"));
   return tv_concat(2, (tv_tensor *[]){tv_divide(centred, deviation), ones}, 1);
 }
 
@@ -71,7 +71,8 @@ static tv_tensor *closed_form(tv_tensor *x, tv_tensor *y) {
   enum { N = FEATURES + 1 };
   double a[N * N], b[N];
   tv_tensor *const xt = tv_matrix_transpose(x);
-  if (tv_tensor_copy_out(tv_matmul(xt, x), a, sizeof a) || tv_tensor_copy_out(tv_matmul(xt, y), b, sizeof b))
+  if (tv_tensor_copy_out(tv_matmul(xt, x), a, sizeof a) ||
+      tv_tensor_copy_out(tv_matmul(xt, y), b, sizeof b))
     return NULL;
   solve(N, a, b);
   return tv_tensor_from_memory(b, TV_F64, TV_SHAPE(N), NULL);
@@ -100,7 +101,8 @@ static tv_status run(const char *data, double *distance) {
     tv_variable_print(stdout, w);
     fputs("closed form: ", stdout);
     tv_print(stdout, exact);
-    printf("mean squared error %.6f; coefficients differ by %.1e of the largest\n", error, *distance);
+    printf("mean squared error %.6f; coefficients differ by %.1e of the largest\n", error,
+           *distance);
   }
   tv_variable_release(w);
   return tv_scope_end(&scope, NULL);

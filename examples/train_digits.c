@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Handwritten digits from .npy files: a perceptron of two layers, trained with Adam, its weights kept in
+ * Handwritten digits from .npy files: a perceptron of two layers, trained with Adam, its weights
+ * kept in
  * [-1, 1] by a constraint.
  *
  *     train_digits [--epochs N] [--threads N] [--device NAME] [--plain] DATA OUT
  *
- * reads DATA/digits_images.npy and DATA/digits_labels.npy; writes weights and predictions to OUT as .npy.
- * The first 1,500 rows are for training; the other 297, by other writers, for the test. The last line of
- * output is JSON. */
+ * reads DATA/digits_images.npy and DATA/digits_labels.npy; writes weights and predictions to OUT as
+ * .npy. The first 1,500 rows are for training; the other 297, by other writers, for the test. The
+ * last line of output is JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +83,8 @@ static tv_tensor *logits(const model *m, tv_tensor *x) {
   return tv_add(tv_matmul(hidden, tv_read(m->w2)), tv_read(m->b2));
 }
 
-/* One batch. Snapshots and what the tape keeps live in the inner scope, so that nobody else holds the old
- * weights when the step replaces them. */
+/* One batch. Snapshots and what the tape keeps live in the inner scope, so that nobody else holds
+ * the old weights when the step replaces them. */
 static double train_batch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_tensor *labels) {
   double loss_value = 0;
   tv_scope step, pass;
@@ -104,7 +105,8 @@ static double train_batch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_t
 }
 
 /* One pass over the training rows in random order; the mean loss. */
-static double train_epoch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_tensor *labels, tv_key key) {
+static double train_epoch(const model *m, tv_optimizer *adam, tv_tensor *x, tv_tensor *labels,
+                          tv_key key) {
   double sum = 0;
   int batches = 0;
   tv_scope epoch, batch;
@@ -141,7 +143,7 @@ static tv_status train(const settings *s) {
       (s->threads && tv_threads_set(s->threads)))
     return tv_error();
 
-  tv_tensor *x = load(s, "digits_images.npy");   /* uint8 [1797, 8, 8], 0 to 16 */
+  tv_tensor *x = load(s, "digits_images.npy");      /* uint8 [1797, 8, 8], 0 to 16 */
   tv_tensor *labels = load(s, "digits_labels.npy"); /* int64 [1797] */
   x = tv_divide(tv_reshape(tv_astype(x, TV_F32), TV_SHAPE(-1, PIXELS)), tv_scalar(16));
   tv_tensor *const test_x = tv_slice(x, "1500:"), *const test_labels = tv_slice(labels, "1500:");
@@ -151,10 +153,11 @@ static tv_status train(const settings *s) {
   tv_optimizer *const adam = tv_adam_new(NULL);
   for (int epoch = 0; epoch < s->epochs && !tv_error(); epoch++) {
     const double loss = train_epoch(&m, adam, x, labels, tv_key_fold(key, 100 + (uint64_t)epoch));
-    fprintf(stderr, "%sepoch %3d/%d  loss %.4f  %.1f s%s", s->plain ? "" : "\r", epoch + 1, s->epochs, loss,
-            now() - start, s->plain ? "\n" : "");
+    if (!tv_error())
+      fprintf(stderr, "%sepoch %3d/%d  loss %.4f  %.1f s%s", s->plain ? "" : "\r", epoch + 1,
+              s->epochs, loss, now() - start, s->plain ? "\n" : "");
   }
-  if (!s->plain) fputc('\n', stderr);
+  if (!s->plain && !tv_error()) fputc('\n', stderr);
 
   tv_tensor *const predicted = tv_argmax(logits(&m, test_x), TV_AXES(1));
   const double test_accuracy = accuracy(predicted, test_labels);
@@ -167,14 +170,17 @@ static tv_status train(const settings *s) {
   model_release(&m);
   const tv_status status = tv_scope_end(&scope, NULL);
   if (!status)
-    printf("{\"example\": \"train_digits\", \"test_accuracy\": %.4f, \"epochs\": %d, \"seconds\": %.2f, "
-           "\"outputs\": [\"w1.npy\", \"b1.npy\", \"w2.npy\", \"b2.npy\", \"predictions.npy\"]}\n",
-           test_accuracy, s->epochs, now() - start);
+    printf(
+        "{\"example\": \"train_digits\", \"test_accuracy\": %.4f, \"epochs\": %d, \"seconds\": "
+        "%.2f, "
+        "\"outputs\": [\"w1.npy\", \"b1.npy\", \"w2.npy\", \"b2.npy\", \"predictions.npy\"]}\n",
+        test_accuracy, s->epochs, now() - start);
   return status;
 }
 
 static int usage(void) {
-  fputs("usage: train_digits [--epochs N] [--threads N] [--device NAME] [--plain] DATA OUT\n", stderr);
+  fputs("usage: train_digits [--epochs N] [--threads N] [--device NAME] [--plain] DATA OUT\n",
+        stderr);
   return 2;
 }
 
@@ -204,6 +210,10 @@ int main(int argc, char **argv) {
   if (argc - at != 2 || s.epochs < 0 || s.threads < 0) return usage();
   s.data = argv[at];
   s.out = argv[at + 1];
+  if (access(s.out, W_OK)) { /* before the work, not after it */
+    fprintf(stderr, "train_digits: %s: no folder that can be written to\n", s.out);
+    return 1;
+  }
   if (train(&s)) {
     fprintf(stderr, "train_digits: %s\n", tv_error_text());
     return 1;

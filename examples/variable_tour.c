@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Twelve things that people do with tf.Variable and NumPy arrays, here in C. Each function prints what
- * TensorFlow prints for the same program; where TensorFlow refuses, or does something else than people
- * expect, it prints our refusal and the right way.
+ * Twelve things that people do with tf.Variable and NumPy arrays, here in C. Each function prints
+ * what TensorFlow prints for the same program; where TensorFlow refuses, or does something else
+ * than people expect, it prints our refusal and the right way.
  *
  *     variable_tour            all of them
  *     variable_tour 6 9        some */
@@ -36,7 +36,8 @@ static tv_tensor *f32(int rank, const int64_t *shape, const float *data) {
   return tv_tensor_from_memory(data, TV_F32, rank, shape, NULL);
 }
 
-/* 1. A Variable from an array of three float32. The array is copied: changing it changes nothing. */
+/* 1. A Variable from an array of three float32. The array is copied: changing it changes nothing.
+ */
 static void from_array(void) {
   float a[] = {1, 2, 3};
   tv_variable *const v = tv_variable_new_from_memory(a, TV_F32, TV_SHAPE(3), NULL);
@@ -54,8 +55,8 @@ static void shape_and_dtype(void) {
   tv_variable_release(v);
 }
 
-/* 3. A constraint given at creation. In TensorFlow, and here by default, only optimizers apply it; on
- * every write, creation included, is a policy, and so is to refuse. */
+/* 3. A constraint given at creation. In TensorFlow, and here by default, only optimizers apply it;
+ * on every write, creation included, is a policy, and so is to refuse. */
 static void constraint(void) {
   const double a[] = {1, 2, 3, 4};
   const tv_constraint_policy policies[] = {TV_ON_STEP, TV_ON_EVERY_WRITE, TV_VALIDATE_ONLY};
@@ -86,8 +87,8 @@ static void to_tensor(void) {
   print(x);
 }
 
-/* 5. assign_add of int64 ones to a float32 Variable: integers may become real. The other way round is
- * refused, where TensorFlow cuts the fractions of a NumPy array without a word. */
+/* 5. assign_add of int64 ones to a float32 Variable: integers may become real. The other way round
+ * is refused, where TensorFlow cuts the fractions of a NumPy array without a word. */
 static void assign_add(void) {
   const float a[] = {1, 2, 3, 4, 5, 6};
   tv_variable *const v = tv_variable_new_from_memory(a, TV_F32, TV_SHAPE(2, 3), NULL);
@@ -128,7 +129,8 @@ static void read_and_assign(void) {
   tv_variable_release(v);
 }
 
-/* 8. Values above 5 become -1, in one call. A tape that read the Variable before keeps what it read. */
+/* 8. Values above 5 become -1, in one call. A tape that read the Variable before keeps what it
+ * read. */
 static void assign_where(void) {
   tv_scope scope;
   tv_tensor *g;
@@ -145,8 +147,8 @@ static void assign_where(void) {
   tv_variable_release(v);
 }
 
-/* 9. A 2 by 8 value for a 4 by 4 Variable: refused, and nothing has changed. With axes that were made
- * open it is taken. */
+/* 9. A 2 by 8 value for a 4 by 4 Variable: refused, and nothing has changed. With axes that were
+ * made open it is taken. */
 static void other_shape(void) {
   tv_tensor *const square = tv_reshape(tv_arange(TV_F32, 0, 16, 1), TV_SHAPE(4, 4));
   tv_tensor *const wide = tv_reshape(tv_arange(TV_F32, 0, 32, 2), TV_SHAPE(2, 8));
@@ -193,8 +195,8 @@ static void precision(void) {
   print_str(wide);
   print_str(tv_astype(wide, TV_F32));
   if (!tv_cast_checked(wide, TV_F32, TV_REFUSE_INEXACT, &lost)) print_refusal(tv_error());
-  printf("%lld inexact, %lld overflow, the first at %lld\n", (long long)lost.n_inexact, (long long)lost.n_overflow,
-         (long long)lost.first);
+  printf("%lld inexact, %lld overflow, the first at %lld\n", (long long)lost.n_inexact,
+         (long long)lost.n_overflow, (long long)lost.first);
 }
 
 static const struct {

@@ -37,11 +37,13 @@ tv_tensor *tv_astype(tv_tensor *x, tv_dtype dtype) {
 static tv_tensor *is_out_of_range(tv_tensor *x, tv_dtype dtype) {
   const int bits = (int)(8 * tv_dtype_size(dtype)), sign = tvi_is_signed(dtype);
   if (tvi_is_real_floating(x->dtype)) {
-    /* Powers of two, exact in every floating dtype but f16, where they are infinite and right too. */
+    /* Powers of two, exact in every floating dtype but f16, where they are infinite and right too.
+     */
     tv_tensor *const whole =
         tv_where(tv_less(x, tv_scalar(0)), tv_negative(tv_floor(tv_negative(x))), tv_floor(x));
     const double low = sign ? -ldexp(1, bits - 1) : 0;
-    return tv_logical_or(tv_less(whole, tv_scalar(low)), tv_greater_equal(whole, tv_scalar(ldexp(1, bits - sign))));
+    return tv_logical_or(tv_less(whole, tv_scalar(low)),
+                         tv_greater_equal(whole, tv_scalar(ldexp(1, bits - sign))));
   }
   if (x->dtype == TV_BOOL) return tv_zeros_like(x);
   const int64_t low = sign ? -(INT64_C(1) << (bits - 2)) * 2 : 0;
@@ -61,7 +63,8 @@ static losses losses_of(tv_tensor *x, tv_tensor *y) {
   if (tvi_is_integer(y->dtype))
     l.overflow = is_out_of_range(x, y->dtype);
   else
-    l.overflow = is_exact_target ? none : tv_logical_and(tv_isfinite(x), tv_logical_not(tv_isfinite(y)));
+    l.overflow =
+        is_exact_target ? none : tv_logical_and(tv_isfinite(x), tv_logical_not(tv_isfinite(y)));
   tv_tensor *const back = tv_astype(tvi_is_complex(x->dtype) ? y : tv_real(y), x->dtype);
   tv_tensor *const differs = tv_logical_and(tv_not_equal(back, x), tv_logical_not(tv_isnan(x)));
   l.inexact = tv_logical_and(differs, tv_logical_not(l.overflow));
@@ -83,13 +86,17 @@ static bool report_losses(tv_tensor *x, tv_tensor *y, tv_cast_report *report) {
   return !tv_item_i64(tv_argmax(any, TV_ALL_AXES), &report->first);
 }
 
-static bool is_refused(const tv_cast_report *r, unsigned refuse, const tv_tensor *x, tv_dtype dtype) {
-  const bool is_bad = (refuse & TV_REFUSE_OVERFLOW && r->n_overflow) || (refuse & TV_REFUSE_INEXACT && r->n_inexact) ||
+static bool is_refused(const tv_cast_report *r, unsigned refuse, const tv_tensor *x,
+                       tv_dtype dtype) {
+  const bool is_bad = (refuse & TV_REFUSE_OVERFLOW && r->n_overflow) ||
+                      (refuse & TV_REFUSE_INEXACT && r->n_inexact) ||
                       (refuse & TV_REFUSE_NAN_TO_INTEGER && r->n_nan_to_integer);
   if (is_bad)
-    tvi_fail(TV_EVALUE, "cast_checked: from %s to %s: %lld overflow, %lld inexact, %lld NaN to integer; first at %lld",
-             tv_dtype_name(x->dtype), tv_dtype_name(dtype), (long long)r->n_overflow, (long long)r->n_inexact,
-             (long long)r->n_nan_to_integer, (long long)r->first);
+    tvi_fail(TV_EVALUE,
+             "cast_checked: from %s to %s: %lld overflow, %lld inexact, %lld NaN to integer; first "
+             "at %lld",
+             tv_dtype_name(x->dtype), tv_dtype_name(dtype), (long long)r->n_overflow,
+             (long long)r->n_inexact, (long long)r->n_nan_to_integer, (long long)r->first);
   return is_bad;
 }
 
@@ -97,7 +104,8 @@ tv_tensor *tv_cast_checked(tv_tensor *x, tv_dtype dtype, unsigned refuse, tv_cas
   tv_cast_report counted = TV_CAST_REPORT;
   if (!x) return tvi_null("cast_checked", "x");
   if (report && !tvi_options_fit("cast_checked", report->size, sizeof *report)) return NULL;
-  if (refuse > TV_REFUSE_ANY_LOSS) return tvi_fail(TV_EVALUE, "cast_checked: %u is no sum of what may be refused", refuse);
+  if (refuse > TV_REFUSE_ANY_LOSS)
+    return tvi_fail(TV_EVALUE, "cast_checked: %u is no sum of what may be refused", refuse);
   tv_scope scope;
   if (!tvi_scope_is_open("cast_checked") || tv_scope_begin(&scope)) return NULL;
   tvi_self.paused++;

@@ -100,7 +100,7 @@ tv_tensor *tv_concat(int n, tv_tensor *const *tensors, int64_t axis) {
   const tv_dtype dtype = tvi_promote("concat", n, tensors);
   if (dtype == TV_DTYPE_NONE) return NULL;
   const int64_t bytes = (1 + (int64_t)n) * (int64_t)sizeof(int64_t);
-  int64_t *const numbers = tvi_small_alloc(bytes);
+  int64_t *const numbers = tvi_block_alloc(bytes);
   if (!numbers)
     return tvi_fail(TV_ENOMEM, "concat: no memory on cpu for %lld bytes", (long long)bytes);
   tv_tensor *y = tvi_tensor_new("concat", device, dtype, first->rank, shape);
@@ -116,7 +116,7 @@ tv_tensor *tv_concat(int n, tv_tensor *const *tensors, int64_t axis) {
     start += tensors[k]->shape[at];
   }
   y = tvi_finish(&concat_rule, y, n, tensors, 1 + n, numbers);
-  tvi_small_free(numbers, bytes);
+  tvi_block_free(numbers, bytes);
   return y;
 }
 

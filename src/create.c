@@ -12,13 +12,15 @@
 #include "tensor.h"
 #include "thread.h"
 
-/* Every element of a new tensor gets the value of a 0-d one, or of a weak scalar. No scope owns it. */
+/* Every element of a new tensor gets the value of a 0-d one, or of a weak scalar. No scope owns it.
+ */
 static tv_tensor *filled(const char *who, tv_device device, tv_dtype dtype, int rank,
                          const int64_t *shape, tv_tensor *value) {
   static const int64_t still[TV_MAX_RANK] = {0};
   tv_tensor *y = tvi_tensor_new(who, device, dtype, rank, shape);
   tv_tensor *const one = y ? tvi_tensor_copy(who, value, dtype, device) : NULL;
-  if (!one || (y->size && tvi_write(who, device, dtype, y->data, y->steps, rank, shape, dtype, one->data, still))) {
+  if (!one || (y->size && tvi_write(who, device, dtype, y->data, y->steps, rank, shape, dtype,
+                                    one->data, still))) {
     tv_release(y);
     y = NULL;
   }
@@ -76,11 +78,13 @@ tv_tensor *tv_full(tv_dtype dtype, int rank, const int64_t *shape, tv_tensor *va
                     tvi_shape_text(&text, value->rank, value->shape));
   if (dtype == TV_DTYPE_NONE) dtype = value->dtype;
   if (tvi_is_complex(value->dtype) && !tvi_is_complex(dtype))
-    return tvi_fail(TV_EDTYPE, "full: a %s value in %s", tv_dtype_name(value->dtype), tv_dtype_name(dtype));
+    return tvi_fail(TV_EDTYPE, "full: a %s value in %s", tv_dtype_name(value->dtype),
+                    tv_dtype_name(dtype));
   /* A real value in an integer tensor is cut, as NumPy's full does: through a strong tensor. */
   if (value->weak.kind >= TVI_WEAK_REAL && !tvi_is_inexact(dtype)) {
     tv_tensor *const strong = tvi_tensor_strong("full", value, tvi_self.device);
-    tv_tensor *const y = strong ? filled("full", tvi_self.device, dtype, rank, shape, strong) : NULL;
+    tv_tensor *const y =
+        strong ? filled("full", tvi_self.device, dtype, rank, shape, strong) : NULL;
     tv_release(strong);
     return tvi_scope_own(y);
   }
@@ -125,7 +129,8 @@ tv_tensor *tv_arange(tv_dtype dtype, double start, double stop, double step) {
   const double n = ceil((stop - start) / step);
   if (n >= 0x1p62) return tvi_fail(TV_EOVERFLOW, "arange: more than 2^62 elements");
   const int64_t count = n > 0 ? (int64_t)n : 0;
-  if (!tvi_is_integer(dtype)) return sequence("arange", dtype, count, start, start + step - start, 0, 0);
+  if (!tvi_is_integer(dtype))
+    return sequence("arange", dtype, count, start, start + step - start, 0, 0);
   /* NumPy computes the first two elements in the dtype, and goes on by their difference. */
   if (fabs(start) >= 0x1p63 || fabs(start + step) >= 0x1p63)
     return tvi_fail(TV_EOVERFLOW, "arange: start or step is out of the range of int64");
@@ -154,7 +159,8 @@ tv_tensor *tv_linspace(tv_dtype dtype, double start, double stop, int64_t num) {
   y = tv_add(y, tv_scalar(start / scale));
   if (is_wide) y = tv_multiply(y, tv_scalar(scale));
   if (num > 1)
-    y = tv_where(tv_equal(tv_arange_int(TV_I64, 0, num, 1), tv_scalar(num - 1)), tv_scalar(stop), y);
+    y = tv_where(tv_equal(tv_arange_int(TV_I64, 0, num, 1), tv_scalar(num - 1)), tv_scalar(stop),
+                 y);
   if (tvi_is_integer(dtype)) y = tv_floor(y);
   y = tv_astype(y, dtype);
   tv_scope_end(&scope, &y);
@@ -183,7 +189,8 @@ static tv_tensor *borrowed(const void *data, tv_dtype dtype, int rank, const int
   /* From here on the storage answers for `release`. */
   tvi_storage *const storage = tvi_storage_borrow(data, bytes, o->release, o->user);
   if (!storage) return NULL;
-  tv_tensor *const x = tvi_tensor_view(storage, (void *)(uintptr_t)data, dtype, rank, shape, o->steps);
+  tv_tensor *const x =
+      tvi_tensor_view(storage, (void *)(uintptr_t)data, dtype, rank, shape, o->steps);
   tvi_storage_release(storage);
   return tvi_scope_own(x);
 }
@@ -203,10 +210,12 @@ static tv_tensor *copied(const void *data, tv_dtype dtype, int rank, const int64
   if (!on) return NULL;
   if (steps) {
     if (!is_aligned(data, dtype, rank, shape, steps))
-      return tvi_fail(TV_EVALUE, "tensor_from_memory: steps or data misaligned for %s", tv_dtype_name(dtype));
+      return tvi_fail(TV_EVALUE, "tensor_from_memory: steps or data misaligned for %s",
+                      tv_dtype_name(dtype));
     tvi_storage *const storage = tvi_storage_borrow(data, bytes, NULL, NULL);
     tv_tensor *const x =
-        storage ? tvi_tensor_view(storage, (void *)(uintptr_t)data, dtype, rank, shape, steps) : NULL;
+        storage ? tvi_tensor_view(storage, (void *)(uintptr_t)data, dtype, rank, shape, steps)
+                : NULL;
     tv_tensor *const y = x ? tvi_tensor_copy("tensor_from_memory", x, dtype, device) : NULL;
     tv_release(x);
     if (storage) tvi_storage_release(storage);
@@ -223,17 +232,19 @@ static tv_tensor *copied(const void *data, tv_dtype dtype, int rank, const int64
 static tv_tensor *from_memory(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
                               const tv_memory_options *o, bool *is_taken) {
   int64_t elements, bytes;
-  if (!tvi_options_fit("tensor_from_memory", o->size, sizeof *o) || !tvi_scope_is_open("tensor_from_memory") ||
+  if (!tvi_options_fit("tensor_from_memory", o->size, sizeof *o) ||
+      !tvi_scope_is_open("tensor_from_memory") ||
       !tvi_shape_check("tensor_from_memory", dtype, rank, shape, &elements, &bytes))
     return NULL;
   if (elements && !data) return tvi_null("tensor_from_memory", "data");
   if (!o->borrow)
-    return copied(data, dtype, rank, shape, bytes, o->device == TV_DEVICE_NONE ? tvi_self.device : o->device,
-                  o->steps);
+    return copied(data, dtype, rank, shape, bytes,
+                  o->device == TV_DEVICE_NONE ? tvi_self.device : o->device, o->steps);
   if (o->device != TV_DEVICE_NONE && o->device != TV_CPU)
     return tvi_fail(TV_EDEVICE, "tensor_from_memory: a borrow lies on cpu: copy, or use tv_to");
   if (elements && !is_aligned(data, dtype, rank, shape, o->steps))
-    return tvi_fail(TV_EVALUE, "tensor_from_memory: a borrow of %s needs addresses that are multiples of %lld",
+    return tvi_fail(TV_EVALUE,
+                    "tensor_from_memory: a borrow of %s needs addresses that are multiples of %lld",
                     tv_dtype_name(dtype), (long long)tvi_alignment(dtype));
   *is_taken = true;
   return borrowed(data, dtype, rank, shape, bytes, o);

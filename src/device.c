@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The registry of devices. The CPU registers first, by the same call as any other. A lock serialises
- * registering; the count is published last, so whoever reads it sees the entries. */
+ * The registry of devices. The CPU registers first, by the same call as any other. A lock
+ * serialises registering; the count is published last, so whoever reads it sees the entries. */
 #include "device.h"
 
 #include <pthread.h>
@@ -22,7 +22,8 @@ static bool is_name(const char *name) {
   const size_t length = strlen(name);
   if (length == 0 || length >= sizeof devices[0].name) return false;
   for (const char *c = name; *c; c++)
-    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == ':'))
+    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+          *c == ':'))
       return false;
   return true;
 }
@@ -33,13 +34,15 @@ static tv_status add(const tv_backend *backend, void *self, const char *name, tv
     return tvi_fail_status(TV_EDEVICE, "device_register: backend has ABI %u, this library %u",
                            (unsigned)backend->abi, (unsigned)TV_BACKEND_ABI);
   if (backend->size < offsetof(tv_backend, elementwise))
-    return tvi_fail_status(TV_EDEVICE, "device_register: struct has %u bytes, the slots for memory need %zu",
+    return tvi_fail_status(TV_EDEVICE,
+                           "device_register: struct has %u bytes, the slots for memory need %zu",
                            (unsigned)backend->size, offsetof(tv_backend, elementwise));
   if (!backend->reserve || !backend->release || !backend->copy_in || !backend->copy_out ||
       !backend->copy || !backend->synchronize)
     return tvi_fail_status(TV_EDEVICE, "device_register: a slot for memory is empty");
   if (!is_name(name))
-    return tvi_fail_status(TV_EDEVICE, "device_register: a name is 1 to %zu letters, digits and ':'",
+    return tvi_fail_status(TV_EDEVICE,
+                           "device_register: a name is 1 to %zu letters, digits and ':'",
                            sizeof devices[0].name - 1);
   for (int k = 0; k < n; k++)
     if (!strcmp(devices[k].name, name))
@@ -60,7 +63,8 @@ static void add_cpu(void) {
   add(tvi_cpu_backend(), NULL, "cpu", &cpu);
 }
 
-tv_status tv_device_register(const tv_backend *backend, void *self, const char *name, tv_device *device) {
+tv_status tv_device_register(const tv_backend *backend, void *self, const char *name,
+                             tv_device *device) {
   if (!backend || !name || !device)
     return tvi_null_status("device_register", !backend ? "backend" : !name ? "name" : "device");
   pthread_once(&once, add_cpu);

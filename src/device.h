@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The registry of devices inside the library. Entries are never removed, so reading one needs no lock. */
+ * The registry of devices inside the library. Entries are never removed, so reading one needs no
+ * lock. */
 #ifndef TVI_DEVICE_H
 #define TVI_DEVICE_H
 
@@ -24,8 +25,8 @@ tvi_device *tvi_device_find(const char *who, tv_device device);
 tv_status tvi_unsupported(const tvi_device *device, const char *op, tv_dtype dtype);
 
 /* Call a slot of the device of a job, or fail as above. */
-#define TVI_CALL(device, slot, op, dtype, ...)                                          \
-  ((device)->backend.slot ? (device)->backend.slot((device)->self, __VA_ARGS__)         \
+#define TVI_CALL(device, slot, op, dtype, ...)                                  \
+  ((device)->backend.slot ? (device)->backend.slot((device)->self, __VA_ARGS__) \
                           : tvi_unsupported((device), (op), (dtype)))
 
 #endif

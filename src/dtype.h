@@ -12,7 +12,9 @@ static inline bool tvi_is_complex(tv_dtype dtype) { return dtype == TV_C64 || dt
 /* bool is none. */
 static inline bool tvi_is_integer(tv_dtype dtype) { return dtype >= TV_I8 && dtype <= TV_U64; }
 static inline bool tvi_is_signed(tv_dtype dtype) { return dtype >= TV_I8 && dtype <= TV_I64; }
-static inline bool tvi_is_real_floating(tv_dtype dtype) { return dtype >= TV_F16 && dtype <= TV_F64; }
+static inline bool tvi_is_real_floating(tv_dtype dtype) {
+  return dtype >= TV_F16 && dtype <= TV_F64;
+}
 /* Floating or complex: carries a gradient. */
 static inline bool tvi_is_inexact(tv_dtype dtype) { return dtype >= TV_F16 && dtype <= TV_C128; }
 static inline tv_dtype tvi_real_part(tv_dtype dtype) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Elementwise ops: check and promote at the call, then one job for the backend.
  *
- * Operands of another dtype than the row runs in are converted first; weak scalars travel inside the
- * job. What promotion would make inexact, comparing unsigned 64-bit integers with signed ones, is
- * composed of exact steps. */
+ * Operands of another dtype than the row runs in are converted first; weak scalars travel inside
+ * the job. What promotion would make inexact, comparing unsigned 64-bit integers with signed ones,
+ * is composed of exact steps. */
 #include "elementwise.h"
 
 #include <tensorvar/reduce.h>
@@ -76,13 +76,14 @@ static bool plan_make(tvi_op op, tv_tensor *const *in, plan *p) {
   const tvi_op_row *const row = ROW(op);
   const int values = row->kind == TVI_SELECT; /* the first input that is no condition */
   if (!is_on_one_device(row, in, &p->device)) return false;
-  const tv_dtype met = row->n_inputs - values == 1 ? in[values]->dtype
-                                                   : tvi_promote(row->name, row->n_inputs - values, in + values);
+  const tv_dtype met = row->n_inputs - values == 1
+                           ? in[values]->dtype
+                           : tvi_promote(row->name, row->n_inputs - values, in + values);
   if (met == TV_DTYPE_NONE) return false;
-  p->loop = tvi_op_dtype(op, met);
+  p->loop = tvi_op_dtype((int)op, met);
   if (p->loop == TV_DTYPE_NONE)
     return tvi_fail(TV_EDTYPE, "%s: does not take %s", row->name, tv_dtype_name(met));
-  p->result = tvi_op_result(op, p->loop);
+  p->result = tvi_op_result((int)op, p->loop);
   p->rank = tvi_broadcast(row->name, row->n_inputs, in, p->shape);
   return p->rank >= 0;
 }
@@ -105,7 +106,8 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
     tv_operand *const operand = &job.in[k];
     if (in[k]->weak.kind) {
       operand->is_immediate = true;
-      if (!tvi_weak_element(row->name, &in[k]->weak, wanted, op == TVI_OP_clip, operand->immediate.bytes))
+      if (!tvi_weak_element(row->name, &in[k]->weak, wanted, op == TVI_OP_clip,
+                            operand->immediate.bytes))
         status = tvi_failure();
       continue;
     }
@@ -135,18 +137,23 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
 /* Comparisons that no common dtype carries exactly -------------------------------------------- */
 
 static bool is_order(tvi_op op) {
-  return op == TVI_OP_equal || op == TVI_OP_not_equal || op == TVI_OP_less || op == TVI_OP_less_equal ||
-         op == TVI_OP_greater || op == TVI_OP_greater_equal;
+  return op == TVI_OP_equal || op == TVI_OP_not_equal || op == TVI_OP_less ||
+         op == TVI_OP_less_equal || op == TVI_OP_greater || op == TVI_OP_greater_equal;
 }
 
 /* The comparison with its sides exchanged. */
 static tvi_op mirrored(tvi_op op) {
   switch (op) {
-    case TVI_OP_less: return TVI_OP_greater;
-    case TVI_OP_less_equal: return TVI_OP_greater_equal;
-    case TVI_OP_greater: return TVI_OP_less;
-    case TVI_OP_greater_equal: return TVI_OP_less_equal;
-    default: return op;
+    case TVI_OP_less:
+      return TVI_OP_greater;
+    case TVI_OP_less_equal:
+      return TVI_OP_greater_equal;
+    case TVI_OP_greater:
+      return TVI_OP_less;
+    case TVI_OP_greater_equal:
+      return TVI_OP_less_equal;
+    default:
+      return op;
   }
 }
 
@@ -166,8 +173,9 @@ static bool needs_exact_order(tvi_op op, tv_tensor *const *in) {
 
 /* A side as 64 bits, unsigned if it may exceed int64. */
 static tv_tensor *widened(tv_tensor *x, tv_device device) {
-  return tvi_scope_own(x->weak.kind ? tvi_tensor_strong("compare", x, device)
-                                    : tvi_tensor_copy("compare", x, x->dtype == TV_U64 ? TV_U64 : TV_I64, device));
+  return tvi_scope_own(
+      x->weak.kind ? tvi_tensor_strong("compare", x, device)
+                   : tvi_tensor_copy("compare", x, x->dtype == TV_U64 ? TV_U64 : TV_I64, device));
 }
 
 static tv_tensor *exact_order(tvi_op op, tv_tensor *const *in) {
@@ -183,8 +191,10 @@ static tv_tensor *exact_order(tvi_op op, tv_tensor *const *in) {
     const tvi_op order = s == a ? op : mirrored(op);
     tv_tensor *const is_negative = tv_less(s, tv_scalar(0));
     tv_tensor *const rest = tvi_elementwise(order, (tv_tensor *[]){tv_astype(s, TV_U64), u});
-    const bool below = order == TVI_OP_less || order == TVI_OP_less_equal || order == TVI_OP_not_equal;
-    y = below ? tv_logical_or(is_negative, rest) : tv_logical_and(tv_logical_not(is_negative), rest);
+    const bool below =
+        order == TVI_OP_less || order == TVI_OP_less_equal || order == TVI_OP_not_equal;
+    y = below ? tv_logical_or(is_negative, rest)
+              : tv_logical_and(tv_logical_not(is_negative), rest);
   }
   tv_scope_end(&scope, &y);
   return y;
@@ -203,7 +213,8 @@ static bool has_legal_exponents(tv_tensor *b) {
     if (status) return false;
   }
   if (least >= 0) return true;
-  return tvi_fail(TV_EVALUE, "pow: integer to the negative integer power %lld: convert to a floating dtype",
+  return tvi_fail(TV_EVALUE,
+                  "pow: integer to the negative integer power %lld: convert to a floating dtype",
                   (long long)least);
 }
 
@@ -241,9 +252,9 @@ tv_status tvi_elementwise_into(tvi_op op, tv_tensor *const *in, tv_tensor *out) 
 /* The public bodies. */
 #define ONE(name, ...) \
   tv_tensor *tv_##name(tv_tensor *x) { return tvi_elementwise(TVI_OP_##name, &x); }
-#define TWO(name, ...)                                                   \
-  tv_tensor *tv_##name(tv_tensor *a, tv_tensor *b) {                     \
-    return tvi_elementwise(TVI_OP_##name, (tv_tensor *const[]){a, b});   \
+#define TWO(name, ...)                                                 \
+  tv_tensor *tv_##name(tv_tensor *a, tv_tensor *b) {                   \
+    return tvi_elementwise(TVI_OP_##name, (tv_tensor *const[]){a, b}); \
   }
 #define UNARY ONE
 #define PART ONE

@@ -10,8 +10,8 @@
 /* The op of a row on its inputs: checked, promoted, broadcast, run, recorded. */
 tv_tensor *tvi_elementwise(tvi_op op, tv_tensor *const *in);
 
-/* The same into the elements of `out`, which has the dtype and the shape of the result and shares no
- * bytes with an input unless it shows exactly its elements. Nothing is recorded. */
+/* The same into the elements of `out`, which has the dtype and the shape of the result and shares
+ * no bytes with an input unless it shows exactly its elements. Nothing is recorded. */
 tv_status tvi_elementwise_into(tvi_op op, tv_tensor *const *in, tv_tensor *out);
 
 /* The shape in which n shapes meet, in shape[TV_MAX_RANK]; its rank, or -1 with TV_ESHAPE. */

@@ -78,7 +78,8 @@ static void put_parts(tvi_writer *text, tv_variable *v, tv_tensor *value,
   tvi_writer_put_string(text, " dtype=");
   tvi_writer_put_string(text, tv_dtype_name(value->dtype));
   tvi_writer_put_string(text, ", numpy=");
-  if (memchr(elements->bytes, '\n', (size_t)elements->n)) tvi_writer_put(text, "\n", 1);
+  if (elements->n && memchr(elements->bytes, '\n', (size_t)elements->n))
+    tvi_writer_put(text, "\n", 1);
   tvi_writer_put(text, elements->bytes, elements->n);
   tvi_writer_put(text, ">", 1);
 }
@@ -94,7 +95,7 @@ static tv_status put_variable(const char *who, tvi_writer *text, tv_variable *v)
   tvi_self.paused--;
   status =
       value ? put_tensor(who, &elements, value, value->rank ? TV_REPR : TV_STR) : tvi_failure();
-  if (!status) {
+  if (value && !status) {
     put_parts(text, v, value, &elements);
     if (text->has_failed)
       status = tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for the text", who);
@@ -108,7 +109,7 @@ static tv_status put_variable(const char *who, tvi_writer *text, tv_variable *v)
 static int64_t give(tvi_writer *text, char *out, int64_t capacity) {
   const int64_t n = text->n, fits = n < capacity ? n : capacity - 1;
   if (capacity > 0) {
-    memcpy(out, text->bytes, (size_t)fits);
+    if (fits) memcpy(out, text->bytes, (size_t)fits);
     out[fits] = '\0';
   }
   tvi_writer_free(text);

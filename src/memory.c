@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The allocator table of tests, and the thread's lists of small blocks. A block freed on another
- * thread joins that thread's list. Under AddressSanitizer, and while tests count allocations, small
- * blocks come straight from malloc, so that nothing hides. */
+ * The allocator table of tests, and the thread's lists of small blocks, so that a tensor of a few
+ * elements costs nanoseconds. A block given back on another thread joins that thread's list. Under
+ * AddressSanitizer there are no lists, and while tests count allocations none comes from one, so
+ * that nothing hides. */
 #include "memory.h"
 
 #include <pthread.h>
@@ -61,64 +62,70 @@ void *tvi_aligned_alloc(int64_t alignment, int64_t bytes) {
 
 void tvi_free(void *block) { free(block); }
 
-/* Four classes of 64 bytes each; a list keeps at most MOST blocks. */
-enum { CLASS = 64, CLASSES = TVI_SMALL_MAX / CLASS, MOST = 1024 };
-typedef struct small {
-  struct small *next;
-} small;
-typedef struct {
-  small *first[CLASSES];
-  int length[CLASSES];
-  bool is_registered; /* for freeing when the thread ends */
-} lists;
-static TVI_HOT_THREAD_LOCAL lists mine;
+/* A list per power of two from ALIGNMENT to LARGEST, of at most MOST bytes. */
+enum { ALIGNMENT = 64, CLASSES = 7, LARGEST = ALIGNMENT << (CLASSES - 1), MOST = 1 << 16 };
+typedef struct block {
+  struct block *next;
+} block;
+static TVI_HOT_THREAD_LOCAL struct {
+  block *first[CLASSES];
+  int bytes[CLASSES];
+  bool is_watched; /* to be freed when the thread ends */
+} mine;
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_key;
 
 static void drop(void *unused) {
   (void)unused;
-  for (int c = 0; c < CLASSES; c++)
+  for (int c = 0; c < CLASSES; c++) {
     while (mine.first[c]) {
-      small *const block = mine.first[c];
-      mine.first[c] = block->next;
-      free(block);
+      block *const next = mine.first[c]->next;
+      free(mine.first[c]);
+      mine.first[c] = next;
     }
-  for (int c = 0; c < CLASSES; c++) mine.length[c] = 0;
-  mine.is_registered = false;
+    mine.bytes[c] = 0;
+  }
+  mine.is_watched = false; /* a block given back after this, in another destructor, watches again */
 }
 
 static void make_key(void) { has_key = pthread_key_create(&key, drop) == 0; }
 
-void *tvi_small_alloc(int64_t bytes) {
-  if (bytes > TVI_SMALL_MAX) return tvi_malloc(bytes);
-  const int c = (int)((bytes - 1) / CLASS);
-  small *const block = mine.first[c];
-  if (block && !atomic_load_explicit(&counting, memory_order_relaxed)) {
-    mine.first[c] = block->next;
-    mine.length[c]--;
-    return block;
-  }
-  return tvi_malloc((int64_t)(c + 1) * CLASS);
+/* Without a key nobody would free the lists when the thread ends: keep none then. */
+static bool is_watched(void) {
+  if (mine.is_watched) return true;
+  pthread_once(&once, make_key);
+  return mine.is_watched = has_key && pthread_setspecific(key, &mine) == 0;
 }
 
-void tvi_small_free(void *block, int64_t bytes) {
-  if (!KEEPS_LISTS || bytes > TVI_SMALL_MAX || !block) {
-    free(block);
-    return;
+/* Assumes: bytes <= LARGEST. */
+static int class_of(int64_t bytes) {
+  int c = 0;
+  while (bytes > (int64_t)ALIGNMENT << c) c++;
+  return c;
+}
+
+void *tvi_block_alloc(int64_t bytes) {
+  if (bytes > LARGEST) return tvi_aligned_alloc(ALIGNMENT, bytes);
+  const int c = class_of(bytes);
+  block *const kept = mine.first[c];
+  if (!kept || atomic_load_explicit(&counting, memory_order_relaxed))
+    return tvi_aligned_alloc(ALIGNMENT, (int64_t)ALIGNMENT << c);
+  mine.first[c] = kept->next;
+  mine.bytes[c] -= ALIGNMENT << c;
+  return kept;
+}
+
+void tvi_block_free(void *released, int64_t bytes) {
+  if (KEEPS_LISTS && released && bytes <= LARGEST) {
+    const int c = class_of(bytes);
+    if (mine.bytes[c] < MOST && is_watched()) {
+      block *const kept = released;
+      kept->next = mine.first[c];
+      mine.first[c] = kept;
+      mine.bytes[c] += ALIGNMENT << c;
+      return;
+    }
   }
-  if (!mine.is_registered) {
-    /* Without a key nobody would free the lists when the thread ends: keep none then. */
-    pthread_once(&once, make_key);
-    mine.is_registered = has_key && pthread_setspecific(key, &mine) == 0;
-  }
-  const int c = (int)((bytes - 1) / CLASS);
-  if (!mine.is_registered || mine.length[c] >= MOST) {
-    free(block);
-    return;
-  }
-  small *const head = block;
-  head->next = mine.first[c];
-  mine.first[c] = head;
-  mine.length[c]++;
+  free(released);
 }

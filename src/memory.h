@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Host memory of the library itself: every allocation comes through here, so that tests can make the
- * N-th one fail. Functions give NULL when there is none; they do not set the thread's error. */
+ * Host memory of the library itself: every allocation comes through here, so that tests can make
+ * the N-th one fail. Functions give NULL when there is none; they do not set the thread's error. */
 #ifndef TVI_MEMORY_H
 #define TVI_MEMORY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Thread-local data that every op looks at: reached without a call, from the static block of which the
- * loader keeps some for libraries opened late. Small things only: all of ours are under 200 bytes. */
+/* Thread-local data that every op looks at: reached without a call, from the static block of which
+ * the loader keeps some for libraries opened late. Small things only: all of ours are under 120
+ * bytes. */
 #define TVI_HOT_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 
 /* bytes >= 0; 0 gives a pointer that may be freed. */
@@ -18,11 +19,10 @@ void *tvi_realloc(void *block, int64_t bytes);
 void *tvi_aligned_alloc(int64_t alignment, int64_t bytes);
 void tvi_free(void *block);
 
-/* Small objects that come and go at every op, from lists of the thread's own. `bytes` is the same at
- * both ends; above TVI_SMALL_MAX it is tvi_malloc. Given back on any thread. */
-enum { TVI_SMALL_MAX = 256 };
-void *tvi_small_alloc(int64_t bytes);
-void tvi_small_free(void *block, int64_t bytes);
+/* Blocks that come and go at every op: 64-byte aligned, those up to 4 KiB from lists of the
+ * thread's own. `bytes` is the same at both ends. Given back on any thread. */
+void *tvi_block_alloc(int64_t bytes);
+void tvi_block_free(void *block, int64_t bytes);
 
 /* Make the n-th allocation from now fail (1: the next), and all after it if `for_ever`; 0: none. */
 void tvi_memory_fail(int64_t n, bool for_ever);

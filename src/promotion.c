@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * How dtypes meet: NumPy 2's rules (NEP 50). Pairs come from kind and width rather than from a table of
- * 225 entries; the tests hold every pair against NumPy. bfloat16, which NumPy lacks, follows float16:
- * 8-bit integers fit in it, and the two together need float32. */
+ * How dtypes meet: NumPy 2's rules (NEP 50). Pairs come from kind and width rather than from a
+ * table of 225 entries; the tests hold every pair against NumPy. bfloat16, which NumPy lacks,
+ * follows float16: 8-bit integers fit in it, and the two together need float32. */
 #include <tensorvar/dtype.h>
 
 #include "dtype.h"
@@ -12,21 +12,29 @@
 /* Kinds in the order in which they win: bool, unsigned, signed, real, complex. */
 static int rank_of(tv_dtype dtype) {
   switch (tv_dtype_kind(dtype)) {
-    case 'b': return 0;
-    case 'u': return 1;
-    case 'i': return 2;
-    case 'f': return 3;
-    default: return 4;
+    case 'b':
+      return 0;
+    case 'u':
+      return 1;
+    case 'i':
+      return 2;
+    case 'f':
+      return 3;
+    default:
+      return 4;
   }
 }
 
-/* The smallest float beside `other` that holds every value of an integer dtype, but for 64 bits, which
- * NumPy lets f64 stand for. */
+/* The smallest float beside `other` that holds every value of an integer dtype, but for 64 bits,
+ * which NumPy lets f64 stand for. */
 static tv_dtype float_for(tv_dtype integer, tv_dtype other) {
   switch (tv_dtype_size(integer)) {
-    case 1: return other == TV_BF16 ? TV_BF16 : TV_F16;
-    case 2: return TV_F32;
-    default: return TV_F64;
+    case 1:
+      return other == TV_BF16 ? TV_BF16 : TV_F16;
+    case 2:
+      return TV_F32;
+    default:
+      return TV_F64;
   }
 }
 
@@ -84,12 +92,15 @@ static tv_dtype meet_weak(tv_dtype strong, tvi_weak_kind weak) {
   const bool exact = !tvi_is_inexact(strong);
   switch (weak) {
     case TVI_WEAK_INT:
-    case TVI_WEAK_UINT: return strong == TV_BOOL ? TV_I64 : strong;
-    case TVI_WEAK_REAL: return exact ? TV_F64 : strong;
+    case TVI_WEAK_UINT:
+      return strong == TV_BOOL ? TV_I64 : strong;
+    case TVI_WEAK_REAL:
+      return exact ? TV_F64 : strong;
     case TVI_WEAK_COMPLEX:
       if (tvi_is_complex(strong)) return strong;
       return exact || strong == TV_F64 ? TV_C128 : TV_C64;
-    default: return strong;
+    default:
+      return strong;
   }
 }
 
@@ -101,11 +112,12 @@ static tv_dtype meet_all_weak(int n, tv_tensor *const *tensors) {
 }
 
 tv_dtype tvi_promote(const char *who, int n, tv_tensor *const *tensors) {
-  /* The rule is not associative across kinds, (i8, u16) before f16 would widen it: so the others fold
-   * into the operand of the highest kind, as in NumPy. */
+  /* The rule is not associative across kinds, (i8, u16) before f16 would widen it: so the others
+   * fold into the operand of the highest kind, as in NumPy. */
   int top = -1;
   for (int k = 0; k < n; k++)
-    if (!tensors[k]->weak.kind && (top < 0 || rank_of(tensors[k]->dtype) > rank_of(tensors[top]->dtype)))
+    if (!tensors[k]->weak.kind &&
+        (top < 0 || rank_of(tensors[k]->dtype) > rank_of(tensors[top]->dtype)))
       top = k;
   if (top < 0) return meet_all_weak(n, tensors);
   tv_dtype met = tensors[top]->dtype;

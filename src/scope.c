@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The thread's stack of scopes. All tensors owned lie in one array, oldest first; a frame says where its
- * own begin. A user's tv_scope is read in begin and end alone. */
+ * The thread's stack of scopes. All tensors owned lie in one array, oldest first; a frame says
+ * where its own begin. A user's tv_scope is read in begin and end alone. */
 #include "scope.h"
 
 #include "memory.h"
@@ -103,8 +103,7 @@ tv_status tv_scope_keep(tv_tensor *tensor) {
 tv_status tv_scope_end(tv_scope *scope, tv_tensor **kept) {
   if (!scope) return tvi_null_status("scope_end", "scope");
   const int64_t at = find(scope);
-  if (at < 0)
-    return tvi_fail_status(TV_ESCOPE, "scope_end: this scope is not open on this thread");
+  if (at < 0) return tvi_fail_status(TV_ESCOPE, "scope_end: this scope is not open on this thread");
   tv_status status = TV_OK;
   if (SELF.n_frames - 1 > at) {
     const tvi_frame *const open = &SELF.frames[SELF.n_frames - 1];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The thread's first failure. Its text lies in the thread's own fixed buffer: reporting allocates
- * nothing, so it works when memory has run out. vsnprintf is given no floating number, the one thing
- * of it that a locale changes. */
+ * nothing, so it works when memory has run out. vsnprintf is given no floating number, the one
+ * thing of it that a locale changes. */
 #include "status.h"
 
 #include <stdarg.h>
@@ -44,12 +44,12 @@ static void keep(tv_status status, const char *format, va_list args) {
   vsnprintf(tvi_self.text, sizeof tvi_self.text, format, args);
 }
 
-#define KEEP(status, format)     \
-  do {                           \
-    va_list args;                \
-    va_start(args, format);      \
-    keep(status, format, args);  \
-    va_end(args);                \
+#define KEEP(status, format)    \
+  do {                          \
+    va_list args;               \
+    va_start(args, format);     \
+    keep(status, format, args); \
+    va_end(args);               \
   } while (0)
 
 void *(tvi_fail)(tv_status status, const char *format, ...) {
@@ -106,7 +106,8 @@ const char *tvi_errno_text(int error) {
 
 bool tvi_options_fit(const char *who, size_t size, size_t known) {
   if (size > 0 && size <= known) return true;
-  tvi_fail(TV_EVALUE, "%s: options have size %zu, this library knows 1 to %zu: begin with their initialiser",
+  tvi_fail(TV_EVALUE,
+           "%s: options have size %zu, this library knows 1 to %zu: begin with their initialiser",
            who, size, known);
   return false;
 }

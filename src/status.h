@@ -6,12 +6,13 @@
 #include <tensorvar/status.h>
 
 /* Keep the failure, unless the thread has one already; "who: what: both sides". */
-void *tvi_fail(tv_status status, const char *format, ...) TV_PRINTF(2, 3);              /* NULL */
-tv_status tvi_fail_status(tv_status status, const char *format, ...) TV_PRINTF(2, 3);  /* status */
-/* Status of the thread's latest failure, kept or not: what a status function came to when a step of it
- * failed. */
+void *tvi_fail(tv_status status, const char *format, ...) TV_PRINTF(2, 3);            /* NULL */
+tv_status tvi_fail_status(tv_status status, const char *format, ...) TV_PRINTF(2, 3); /* status */
+/* Status of the thread's latest failure, kept or not: what a status function came to when a step of
+ * it failed. */
 tv_status tvi_failure(void);
-/* An argument was NULL: because an op before failed, whose failure stays; or by mistake, named here. */
+/* An argument was NULL: because an op before failed, whose failure stays; or by mistake, named
+ * here. */
 void *tvi_null(const char *who, const char *argument);
 tv_status tvi_null_status(const char *who, const char *argument);
 
@@ -30,7 +31,8 @@ const char *tvi_shape_text(tvi_text *text, int rank, const int64_t *shape);
 /* What the system says of an errno. */
 const char *tvi_errno_text(int error);
 
-/* Options start from their initialiser: a size of 0 or beyond what the library knows is TV_EVALUE. */
+/* Options start from their initialiser: a size of 0 or beyond what the library knows is TV_EVALUE.
+ */
 bool tvi_options_fit(const char *who, size_t size, size_t known);
 
 #endif

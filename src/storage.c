@@ -24,12 +24,12 @@ static void count_block(tvi_device *on, tv_device device, int64_t bytes) {
 tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
   tvi_device *const on = tvi_device_at(device);
   void *data = NULL;
-  tvi_storage *const storage = tvi_small_alloc(sizeof *storage);
+  tvi_storage *const storage = tvi_block_alloc(sizeof *storage);
   if (!storage)
     return tvi_fail(TV_ENOMEM, "storage: no memory on cpu for %zu bytes", sizeof *storage);
   if (bytes > 0) {
     if (on->backend.reserve(on->self, bytes, NULL, &data)) {
-      tvi_small_free(storage, sizeof *storage);
+      tvi_block_free(storage, sizeof *storage);
       return tvi_fail(TV_ENOMEM, "storage: no memory on %s for %lld bytes", on->name,
                       (long long)bytes);
     }
@@ -41,7 +41,7 @@ tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
 }
 
 tvi_storage *tvi_storage_adopt(void *data, int64_t bytes, void (*release)(void *), void *user) {
-  tvi_storage *const storage = tvi_small_alloc(sizeof *storage);
+  tvi_storage *const storage = tvi_block_alloc(sizeof *storage);
   if (!storage) {
     if (release) release(user);
     return tvi_fail(TV_ENOMEM, "storage: no memory on cpu for %zu bytes", sizeof *storage);
@@ -69,6 +69,6 @@ void tvi_storage_release(tvi_storage *storage) {
     count_block(on, storage->device, -storage->bytes);
     on->backend.release(on->self, storage->data, storage->bytes, NULL);
   }
-  tvi_small_free(storage, sizeof *storage);
+  tvi_block_free(storage, sizeof *storage);
   tvi_count(TVI_LIVE, -1);
 }

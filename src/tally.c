@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The list of the threads' counts. Its lock is taken around a fork, so that a child finds it free. */
+ * The list of the threads' counts. Its lock is taken around a fork, so that a child finds it free.
+ */
 #include "tally.h"
 
 #include <pthread.h>
@@ -39,7 +40,8 @@ void tvi_tally_leave(tvi_tally *mine) {
   mine->previous->next = mine->next;
   mine->next->previous = mine->previous;
   for (int k = 0; k < TVI_COUNTERS; k++) {
-    atomic_fetch_add_explicit(&tvi_tally_rest.count[k], atomic_load(&mine->count[k]), memory_order_relaxed);
+    atomic_fetch_add_explicit(&tvi_tally_rest.count[k], atomic_load(&mine->count[k]),
+                              memory_order_relaxed);
     atomic_store(&mine->count[k], 0);
   }
   give();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Heads of tensors: making them, asking them, giving them back. Bytes are reached through the backend
- * alone, but for those that are in host memory by contract: weak scalars and what tv_tensor_data shows. */
+ * Heads of tensors: making them, asking them, giving them back. Bytes are reached through the
+ * backend alone, but for those that are in host memory by contract: weak scalars and what
+ * tv_tensor_data shows. */
 #include "tensor.h"
 
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "memory.h"
 #include "size.h"
 #include "status.h"
-#include "thread.h"
 #include "tally.h"
+#include "thread.h"
 
 /* Make --------------------------------------------------------------------------------------- */
 
@@ -19,8 +20,10 @@ static int64_t head_bytes(int rank) {
 }
 
 static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
-  tv_tensor *const x = tvi_small_alloc(head_bytes(rank));
-  if (!x) return tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %lld bytes", (long long)head_bytes(rank));
+  tv_tensor *const x = tvi_block_alloc(head_bytes(rank));
+  if (!x)
+    return tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %lld bytes",
+                    (long long)head_bytes(rank));
   atomic_init(&x->count, 1);
   atomic_init(&x->compact, NULL);
   x->id = tvi_next_id();
@@ -80,7 +83,8 @@ bool tvi_shape_check(const char *who, tv_dtype dtype, int rank, const int64_t *s
   if (rank && !shape) return tvi_null(who, "shape");
   for (int k = 0; k < rank; k++)
     if (shape[k] < 0)
-      return tvi_fail(TV_ESHAPE, "%s: negative size in shape %s", who, tvi_shape_text(&text, rank, shape));
+      return tvi_fail(TV_ESHAPE, "%s: negative size in shape %s", who,
+                      tvi_shape_text(&text, rank, shape));
   if (!tvi_product(rank, shape, tv_dtype_size(dtype), elements, bytes))
     return tvi_fail(TV_EOVERFLOW, "%s: shape %s of %s has more than 2^63 - 1 bytes", who,
                     tvi_shape_text(&text, rank, shape), tv_dtype_name(dtype));
@@ -133,12 +137,16 @@ tv_status tvi_write(const char *who, tv_device device, tv_dtype to_dtype, void *
 
 /* Copy the bytes of x, which lies in C order, to y on another device. */
 static tv_status carry(tv_tensor *x, tv_tensor *y) {
-  tvi_device *const from = tvi_device_at(tvi_tensor_on(x)), *const to = tvi_device_at(tvi_tensor_on(y));
+  tvi_device *const from = tvi_device_at(tvi_tensor_on(x)), *const to =
+                                                                tvi_device_at(tvi_tensor_on(y));
   const int64_t bytes = x->size * tv_dtype_size(x->dtype);
-  if (tvi_tensor_on(x) == TV_CPU) return to->backend.copy_in(to->self, y->data, x->data, bytes, NULL);
-  if (tvi_tensor_on(y) == TV_CPU) return from->backend.copy_out(from->self, y->data, x->data, bytes, NULL);
+  if (tvi_tensor_on(x) == TV_CPU)
+    return to->backend.copy_in(to->self, y->data, x->data, bytes, NULL);
+  if (tvi_tensor_on(y) == TV_CPU)
+    return from->backend.copy_out(from->self, y->data, x->data, bytes, NULL);
   void *const host = tvi_malloc(bytes);
-  if (!host) return tvi_fail_status(TV_ENOMEM, "to: no memory on cpu for %lld bytes", (long long)bytes);
+  if (!host)
+    return tvi_fail_status(TV_ENOMEM, "to: no memory on cpu for %lld bytes", (long long)bytes);
   tv_status status = from->backend.copy_out(from->self, host, x->data, bytes, NULL);
   if (!status) status = to->backend.copy_in(to->self, y->data, host, bytes, NULL);
   tvi_free(host);
@@ -175,7 +183,8 @@ tv_tensor *tvi_tensor_copy(const char *who, tv_tensor *x, tv_dtype dtype, tv_dev
   }
   tv_tensor *const y = tvi_tensor_new(who, device, dtype, x->rank, x->shape);
   if (y && y->size &&
-      tvi_write(who, device, dtype, y->data, y->steps, x->rank, x->shape, x->dtype, x->data, x->steps)) {
+      tvi_write(who, device, dtype, y->data, y->steps, x->rank, x->shape, x->dtype, x->data,
+                x->steps)) {
     tv_release(y);
     return NULL;
   }
@@ -202,7 +211,7 @@ void tv_release(tv_tensor *x) {
   tvi_storage *const compact = atomic_load_explicit(&x->compact, memory_order_relaxed);
   if (compact) tvi_storage_release(compact);
   if (x->storage) tvi_storage_release(x->storage);
-  tvi_small_free(x, head_bytes(x->rank));
+  tvi_block_free(x, head_bytes(x->rank));
   tvi_count(TVI_LIVE, -1);
 }
 
@@ -216,7 +225,9 @@ int64_t tv_tensor_bytes(tv_tensor *x) { return x ? x->size * tv_dtype_size(x->dt
 tv_device tv_tensor_device(tv_tensor *x) { return x ? tvi_tensor_on(x) : TV_DEVICE_NONE; }
 bool tv_tensor_is_contiguous(tv_tensor *x) { return x && x->is_contiguous; }
 bool tv_tensor_is_weak(tv_tensor *x) { return x && x->weak.kind; }
-bool tv_tensor_shares(tv_tensor *x, tv_tensor *y) { return x && y && x->storage && x->storage == y->storage; }
+bool tv_tensor_shares(tv_tensor *x, tv_tensor *y) {
+  return x && y && x->storage && x->storage == y->storage;
+}
 
 bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape) {
   return x->rank == rank && (rank == 0 || !memcmp(x->shape, shape, (size_t)rank * sizeof *shape));

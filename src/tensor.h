@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The tensor inside: a head that shows part of a storage. Heads never change after they are made, but for
- * their count and the compact copy that tv_tensor_data may add.
+ * The tensor inside: a head that shows part of a storage. Heads never change after they are made,
+ * but for their count and the compact copy that tv_tensor_data may add.
  *
  *   data == NULL exactly when there are no elements, or the tensor is a weak scalar
  *   steps of axes of size 1 mean nothing to anyone; is_contiguous ignores them
@@ -31,7 +31,8 @@ struct tv_tensor {
 
 /* Make: the caller has the one count. */
 
-/* A head for part of a storage, which it retains. shape and steps are copied; steps NULL: C order. */
+/* A head for part of a storage, which it retains. shape and steps are copied; steps NULL: C order.
+ */
 tv_tensor *tvi_tensor_view(tvi_storage *storage, void *data, tv_dtype dtype, int rank,
                            const int64_t *shape, const int64_t *steps);
 /* A tensor of its own in C order, content undefined. `who` names the op that wants it. */
@@ -60,8 +61,8 @@ static inline bool tvi_tensor_is_whole(const tv_tensor *x) {
 bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape);
 /* Steps of C order; false if they overflow. */
 void tvi_steps_of(int rank, const int64_t *shape, int64_t item, int64_t *steps);
-/* TV_ESHAPE, TV_EOVERFLOW or TV_EDTYPE unless it is a dtype and a shape; elements and bytes through the
- * pointers. */
+/* TV_ESHAPE, TV_EOVERFLOW or TV_EDTYPE unless it is a dtype and a shape; elements and bytes through
+ * the pointers. */
 bool tvi_shape_check(const char *who, tv_dtype dtype, int rank, const int64_t *shape,
                      int64_t *elements, int64_t *bytes);
 /* An axis counted from either end as one counted from the start; TV_EINDEX and -1. */
@@ -69,12 +70,13 @@ int tvi_axis(const char *who, int64_t axis, int rank);
 /* A list of axes as truths per axis; n -1 is all. TV_EINDEX, TV_EVALUE. */
 bool tvi_axes(const char *who, int rank, int n, const int64_t *axes, bool *is_named);
 
-/* The value of a weak scalar as an element of a dtype, in bytes[16]. TV_EVALUE if an integer is out of
- * the range of an integer dtype; with `saturate` it becomes the nearest one in range. */
+/* The value of a weak scalar as an element of a dtype, in bytes[16]. TV_EVALUE if an integer is out
+ * of the range of an integer dtype; with `saturate` it becomes the nearest one in range. */
 bool tvi_weak_element(const char *who, const tvi_weak *weak, tv_dtype dtype, bool saturate,
                       uint8_t *bytes);
 
-/* Write elements of `from` (any layout, dtype, the same device; broadcast steps allowed) to `to`. */
+/* Write elements of `from` (any layout, dtype, the same device; broadcast steps allowed) to `to`.
+ */
 tv_status tvi_write(const char *who, tv_device device, tv_dtype to_dtype, void *to,
                     const int64_t *to_steps, int rank, const int64_t *shape, tv_dtype from_dtype,
                     void *from, const int64_t *from_steps);

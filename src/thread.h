@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What belongs to a thread: its first failure, its stack of scopes and what they own, its open tapes,
- * its current device. Freed when the thread ends. */
+ * What belongs to a thread: its first failure, its stack of scopes and what they own, its open
+ * tapes, its current device. Freed when the thread ends. */
 #ifndef TVI_THREAD_H
 #define TVI_THREAD_H
 
@@ -29,10 +29,11 @@ typedef struct {
   tv_status status; /* the first failure, and what it said */
   tv_status latest; /* of the latest one, kept or not */
   char text[512];
-  uint64_t failed_at; /* last_id when it failed: a failure since scope s began has failed_at >= s.id */
-  uint64_t last_id;   /* of scopes, tensors and tapes; the upper 24 bits are the thread's */
-  tvi_frame *frames;  /* [n_frames], outermost first */
-  tv_tensor **owned;  /* [n_owned], oldest first */
+  uint64_t
+      failed_at; /* last_id when it failed: a failure since scope s began has failed_at >= s.id */
+  uint64_t last_id;  /* of scopes, tensors and tapes; the upper 24 bits are the thread's */
+  tvi_frame *frames; /* [n_frames], outermost first */
+  tv_tensor **owned; /* [n_owned], oldest first */
   int64_t n_frames, frames_room, n_owned, owned_room;
   tv_tape *tape; /* innermost open one */
   int paused;    /* how often recording is paused */

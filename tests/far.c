@@ -32,13 +32,16 @@ static void release(void *self, void *block, int64_t bytes, tv_stream *stream) {
 static tv_status copy_in(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
   return cpu()->copy_in(self, near_of(to), from, bytes, stream);
 }
-static tv_status copy_out(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
+static tv_status copy_out(void *self, void *to, const void *from, int64_t bytes,
+                          tv_stream *stream) {
   return cpu()->copy_out(self, to, near_of(from), bytes, stream);
 }
 static tv_status copy(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
   return cpu()->copy(self, near_of(to), near_of(from), bytes, stream);
 }
-static tv_status synchronize(void *self, tv_stream *stream) { return cpu()->synchronize(self, stream); }
+static tv_status synchronize(void *self, tv_stream *stream) {
+  return cpu()->synchronize(self, stream);
+}
 
 static tv_operand near_operand(tv_operand operand) {
   if (!operand.is_immediate) operand.data = near_of(operand.data);
@@ -96,8 +99,9 @@ static tv_status scatter_add(void *self, const tv_gather *job, tv_stream *stream
   const tv_gather near = near_gather(job);
   return cpu()->scatter_add(self, &near, stream);
 }
-static tv_status find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low, int64_t high,
-                                int64_t *position, int64_t *value, tv_stream *stream) {
+static tv_status find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low,
+                                int64_t high, int64_t *position, int64_t *value,
+                                tv_stream *stream) {
   return cpu()->find_bad_index(self, near_of(indices), n, low, high, position, value, stream);
 }
 static tv_status draw(void *self, const tv_random *job, tv_stream *stream) {
@@ -106,7 +110,8 @@ static tv_status draw(void *self, const tv_random *job, tv_stream *stream) {
   jobs++;
   return cpu()->random(self, &near, stream);
 }
-static tv_status argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out, tv_stream *stream) {
+static tv_status argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
+                             tv_stream *stream) {
   return cpu()->argsort_u64(self, near_of(keys), n, near_of(out), stream);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A device whose memory the host cannot touch: "far". Its blocks are the CPU's, but it hands out their
- * addresses with a bit set that makes them no addresses, and takes the bit away when it is asked to
- * compute. Whoever reads or writes a byte of it elsewhere is stopped by the processor. */
+ * A device whose memory the host cannot touch: "far". Its blocks are the CPU's, but it hands out
+ * their addresses with a bit set that makes them no addresses, and takes the bit away when it is
+ * asked to compute. Whoever reads or writes a byte of it elsewhere is stopped by the processor. */
 #ifndef TV_TESTS_FAR_H
 #define TV_TESTS_FAR_H
 

@@ -47,10 +47,13 @@ TEST(another_kind_is_refused) {
   tv_variable_options o = TV_VARIABLE_OPTIONS;
   o.name = "n";
   tv_variable *const v = tv_variable_new(tv_zeros(TV_I64, TV_SHAPE(2)), &o);
-  FAILS_STATUS(TV_EDTYPE, "variable_assign: Variable 'n' is int64, the value float64: not of the same kind",
+  FAILS_STATUS(TV_EDTYPE,
+               "variable_assign: Variable 'n' is int64, the value float64: not of the same kind",
                tv_variable_assign(v, tv_ones(TV_F64, TV_SHAPE(2))));
-  FAILS_STATUS(TV_EDTYPE, "variable_assign_add: Variable 'n' is int64, the value float64: not of the same kind",
-               tv_variable_assign_add(v, tv_scalar(.5)));
+  FAILS_STATUS(
+      TV_EDTYPE,
+      "variable_assign_add: Variable 'n' is int64, the value float64: not of the same kind",
+      tv_variable_assign_add(v, tv_scalar(.5)));
   EQUAL(tv_variable_version(v), 0);
   HOLDS(tv_read(v), 0, 0);
   tv_variable_release(v);
@@ -109,7 +112,8 @@ TEST(untouched_elements_keep_every_bit_in_wider_arithmetic) {
 
 TEST(weak_integer_out_of_range_is_refused) {
   tv_variable *const v = tv_variable_new(tv_zeros(TV_U8, TV_SHAPE(2)), NULL);
-  FAILS_STATUS(TV_EVALUE, "add: 256 is out of the range of uint8", tv_variable_assign_add(v, tv_scalar(256)));
+  FAILS_STATUS(TV_EVALUE, "add: 256 is out of the range of uint8",
+               tv_variable_assign_add(v, tv_scalar(256)));
   EQUAL(tv_variable_version(v), 0);
   tv_variable_release(v);
 }
@@ -130,7 +134,8 @@ TEST(slice_takes_a_broadcast_value) {
 TEST(slice_that_does_not_fit_changes_nothing) {
   tv_variable *const v = counted(4);
   FAILS_STATUS(TV_ESHAPE,
-               "variable_assign_slice: value does not broadcast into the slice of Variable 'Variable': [3] into [2]",
+               "variable_assign_slice: value does not broadcast into the slice of Variable "
+               "'Variable': [3] into [2]",
                tv_variable_assign_slice(v, "1:3", tv_ones(TV_F32, TV_SHAPE(3))));
   CHECK(tv_variable_assign_slice(v, "7", tv_scalar(1)) == TV_EINDEX);
   tv_error_clear();
@@ -162,10 +167,12 @@ TEST(where_writes_masked_places) {
   tv_variable *const v = counted(4);
   OK(tv_variable_assign_where(v, tv_greater(tv_read(v), tv_scalar(1)), tv_scalar(-1)));
   HOLDS(tv_read(v), 0, 1, -1, -1);
-  FAILS_STATUS(TV_EDTYPE, "variable_assign_where: the mask of Variable 'Variable' is float32, not bool",
+  FAILS_STATUS(TV_EDTYPE,
+               "variable_assign_where: the mask of Variable 'Variable' is float32, not bool",
                tv_variable_assign_where(v, tv_read(v), tv_scalar(1)));
   FAILS_STATUS(TV_ESHAPE,
-               "variable_assign_where: mask or value does not broadcast to Variable 'Variable': [4] and [2, 4]",
+               "variable_assign_where: mask or value does not broadcast to Variable 'Variable': "
+               "[4] and [2, 4]",
                tv_variable_assign_where(v, tv_ones(TV_BOOL, TV_SHAPE(2, 4)), tv_scalar(1)));
   EQUAL(tv_variable_version(v), 1);
   tv_variable_release(v);
@@ -195,12 +202,14 @@ TEST(map_is_private_until_unmap) {
   HOLDS(tv_read(v), 0, 1);
   FAILS_STATUS(TV_EBUSY, "variable_assign_add: Variable 'Variable' is mapped",
                tv_variable_assign_add(v, tv_scalar(1)));
-  FAILS_STATUS(TV_EBUSY, "variable_map: Variable 'Variable' is mapped", tv_variable_map(v, true, &data));
+  FAILS_STATUS(TV_EBUSY, "variable_map: Variable 'Variable' is mapped",
+               tv_variable_map(v, true, &data));
   EQUAL(tv_variable_version(v), 0);
   OK(tv_variable_unmap(v));
   EQUAL(tv_variable_version(v), 1);
   HOLDS(tv_read(v), 9, 1);
-  FAILS_STATUS(TV_EVALUE, "variable_unmap: Variable 'Variable' is not mapped", tv_variable_unmap(v));
+  FAILS_STATUS(TV_EVALUE, "variable_unmap: Variable 'Variable' is not mapped",
+               tv_variable_unmap(v));
   tv_variable_release(v);
 }
 
@@ -238,11 +247,16 @@ TEST(variable_released_while_mapped_leaks_nothing) {
 static tv_status one_write(int verb, tv_variable *v, tv_tensor *x, tv_tensor *mask) {
   void *data;
   switch (verb) {
-    case 0: return tv_variable_assign(v, x);
-    case 1: return tv_variable_assign_add(v, x);
-    case 2: return tv_variable_assign_sub(v, x);
-    case 3: return tv_variable_assign_slice(v, "1:3", tv_slice(x, "1:3"));
-    case 4: return tv_variable_assign_where(v, mask, x);
+    case 0:
+      return tv_variable_assign(v, x);
+    case 1:
+      return tv_variable_assign_add(v, x);
+    case 2:
+      return tv_variable_assign_sub(v, x);
+    case 3:
+      return tv_variable_assign_slice(v, "1:3", tv_slice(x, "1:3"));
+    case 4:
+      return tv_variable_assign_where(v, mask, x);
     default: {
       const tv_status status = tv_variable_map(v, false, &data);
       return status ? status : tv_variable_unmap(v);
@@ -285,11 +299,14 @@ TEST(failed_allocation_changes_nothing) {
 }
 
 TEST_MAIN("assign", CASE(assign_shares_a_whole_value), CASE(assign_converts_within_its_kind),
-          CASE(another_kind_is_refused), CASE(another_shape_is_refused), CASE(open_axis_takes_another_size),
-          CASE(add_and_sub_count_versions), CASE(add_of_itself),
-          CASE(untouched_elements_keep_every_bit_in_wider_arithmetic), CASE(weak_integer_out_of_range_is_refused),
-          CASE(slice_takes_a_broadcast_value), CASE(slice_that_does_not_fit_changes_nothing),
-          CASE(value_that_overlaps_its_target_is_read_first), CASE(slice_write_leaves_reader_snapshot),
-          CASE(where_writes_masked_places), CASE(updates_go_in_place), CASE(map_is_private_until_unmap),
+          CASE(another_kind_is_refused), CASE(another_shape_is_refused),
+          CASE(open_axis_takes_another_size), CASE(add_and_sub_count_versions), CASE(add_of_itself),
+          CASE(untouched_elements_keep_every_bit_in_wider_arithmetic),
+          CASE(weak_integer_out_of_range_is_refused), CASE(slice_takes_a_broadcast_value),
+          CASE(slice_that_does_not_fit_changes_nothing),
+          CASE(value_that_overlaps_its_target_is_read_first),
+          CASE(slice_write_leaves_reader_snapshot), CASE(where_writes_masked_places),
+          CASE(updates_go_in_place), CASE(map_is_private_until_unmap),
           CASE(exclusive_map_is_in_place_where_nobody_holds_the_bytes),
-          CASE(variable_released_while_mapped_leaks_nothing), CASE(failed_allocation_changes_nothing))
+          CASE(variable_released_while_mapped_leaks_nothing),
+          CASE(failed_allocation_changes_nothing))

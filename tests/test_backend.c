@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A second backend, whose memory the host cannot touch (far.h): everything the library does runs there, to
- * the bits of the CPU, so the core touches no byte of a device itself. And what registration refuses. */
+ * A second backend, whose memory the host cannot touch (far.h): everything the library does runs
+ * there, to the bits of the CPU, so the core touches no byte of a device itself. And what
+ * registration refuses. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,21 +15,30 @@ static tv_tensor *far(tv_tensor *x) { return tv_to(x, far_device()); }
 /* Same dtype, shape and bytes, wherever they lie; and y lies on the far device. */
 static void same(const char *what, tv_tensor *y, tv_tensor *want) {
   if (!y || !want) check_fail(CHECK_HERE, "%s: %s", what, tv_error_text());
-  if (tv_tensor_device(y) != far_device()) check_fail(CHECK_HERE, "%s: not on the far device", what);
+  if (tv_tensor_device(y) != far_device())
+    check_fail(CHECK_HERE, "%s: not on the far device", what);
   check_same(CHECK_HERE, what, tv_to(y, TV_CPU), want);
 }
 
-/* Operands of every layout: whole, transposed, reversed, every second, broadcast, without elements, 0-d. */
+/* Operands of every layout: whole, transposed, reversed, every second, broadcast, without elements,
+ * 0-d. */
 enum { LAYOUTS = 7 };
 static tv_tensor *laid_out(tv_tensor *base /* [4, 6] */, int layout) {
   switch (layout) {
-    case 0: return base;
-    case 1: return tv_reshape(tv_matrix_transpose(tv_reshape(base, TV_SHAPE(6, 4))), TV_SHAPE(4, 6));
-    case 2: return tv_flip(base, TV_AXES(0, 1));
-    case 3: return tv_slice(tv_concat(2, (tv_tensor *[]){base, base}, 1), ":, ::2");
-    case 4: return tv_broadcast_to(tv_slice(base, "1:2"), TV_SHAPE(4, 6));
-    case 5: return tv_slice(base, "0:0");
-    default: return tv_slice(base, "2, 3");
+    case 0:
+      return base;
+    case 1:
+      return tv_reshape(tv_matrix_transpose(tv_reshape(base, TV_SHAPE(6, 4))), TV_SHAPE(4, 6));
+    case 2:
+      return tv_flip(base, TV_AXES(0, 1));
+    case 3:
+      return tv_slice(tv_concat(2, (tv_tensor *[]){base, base}, 1), ":, ::2");
+    case 4:
+      return tv_broadcast_to(tv_slice(base, "1:2"), TV_SHAPE(4, 6));
+    case 5:
+      return tv_slice(base, "0:0");
+    default:
+      return tv_slice(base, "2, 3");
   }
 }
 
@@ -42,8 +52,8 @@ static void row(intptr_t op) {
       tv_scope_begin(&scope);
       for (int k = 0; k < r->n_inputs; k++) {
         const tv_dtype of = r->inputs[k] == 'c' ? TV_BOOL : dtype;
-        tv_tensor *const base = tv_astype(
-            tv_reshape(tv_linspace(TV_F64, k + .5, 3 - k, 24), TV_SHAPE(4, 6)), of);
+        tv_tensor *const base =
+            tv_astype(tv_reshape(tv_linspace(TV_F64, k + .5, 3 - k, 24), TV_SHAPE(4, 6)), of);
         near[k] = laid_out(base, layout);
         away[k] = laid_out(far(base), layout);
       }
@@ -59,7 +69,8 @@ static void casts(intptr_t unused) {
     for (tv_dtype to = TV_BOOL; to < TV_DTYPE_COUNT; to++) {
       if (from >= TV_C64 && to < TV_C64) continue;
       tv_tensor *const x = tv_astype(tv_linspace(TV_F64, -4, 300, 24), from);
-      same("astype", tv_astype(tv_flip(far(x), TV_ALL_AXES), to), tv_astype(tv_flip(x, TV_ALL_AXES), to));
+      same("astype", tv_astype(tv_flip(far(x), TV_ALL_AXES), to),
+           tv_astype(tv_flip(x, TV_ALL_AXES), to));
     }
 }
 
@@ -70,16 +81,20 @@ static void hand_written_ops(intptr_t unused) {
     tv_tensor *const x = laid_out(base, layout), *const y = laid_out(far(base), layout);
     same("sum", tv_sum(y, TV_AXES(1)), tv_sum(x, TV_AXES(1)));
     same("sum", tv_sum(y, TV_ALL_AXES), tv_sum(x, TV_ALL_AXES));
-    same("mean", tv_mean(tv_astype(y, TV_F16), TV_AXES(1)), tv_mean(tv_astype(x, TV_F16), TV_AXES(1)));
+    same("mean", tv_mean(tv_astype(y, TV_F16), TV_AXES(1)),
+         tv_mean(tv_astype(x, TV_F16), TV_AXES(1)));
     same("matmul", tv_matmul(y, tv_matrix_transpose(y)), tv_matmul(x, tv_matrix_transpose(x)));
     same("concat", tv_concat(2, (tv_tensor *[]){y, y}, 0), tv_concat(2, (tv_tensor *[]){x, x}, 0));
     if (layout == 5) continue; /* nothing to choose from */
     same("max", tv_max(y, TV_AXES(0)), tv_max(x, TV_AXES(0)));
     same("argmin", tv_argmin(y, TV_AXES(-1)), tv_argmin(x, TV_AXES(-1)));
-    tv_tensor *const index = tv_tensor_from_memory((const int32_t[]){-1, 0, 2}, TV_I32, TV_SHAPE(3), NULL);
+    tv_tensor *const index =
+        tv_tensor_from_memory((const int32_t[]){-1, 0, 2}, TV_I32, TV_SHAPE(3), NULL);
     same("take", tv_take(y, far(index), 0), tv_take(x, index, 0));
-    tv_tensor *const labels = tv_tensor_from_memory((const int64_t[]){5, 0, 3, 1}, TV_I64, TV_SHAPE(4), NULL);
-    same("softmax_cross_entropy", tv_softmax_cross_entropy(y, far(labels)), tv_softmax_cross_entropy(x, labels));
+    tv_tensor *const labels =
+        tv_tensor_from_memory((const int64_t[]){5, 0, 3, 1}, TV_I64, TV_SHAPE(4), NULL);
+    same("softmax_cross_entropy", tv_softmax_cross_entropy(y, far(labels)),
+         tv_softmax_cross_entropy(x, labels));
     same("one_hot", tv_one_hot(far(labels), 6, TV_F32), tv_one_hot(labels, 6, TV_F32));
   }
 }
@@ -116,7 +131,8 @@ static void variables_and_training(intptr_t unused) {
         tv_variable_new(tv_random_normal(tv_key_from_seed(1), TV_F32, TV_SHAPE(5, 3)), &o);
     tv_optimizer *const adam = tv_adam_new(NULL);
     tv_tensor *const x = tv_random_uniform(tv_key_from_seed(2), TV_F32, TV_SHAPE(8, 5));
-    OK(tv_variable_assign_slice(v, "1:3, ::-1", tv_slice(tv_read(v), "0:2"))); /* overlapping views */
+    OK(tv_variable_assign_slice(v, "1:3, ::-1",
+                                tv_slice(tv_read(v), "0:2"))); /* overlapping views */
     OK(tv_variable_assign_where(v, tv_less(tv_read(v), tv_scalar(-.4)), tv_scalar(0)));
     for (int step = 0; step < 5; step++) {
       tv_tensor *g;
@@ -191,7 +207,8 @@ static void registration_refuses(intptr_t unused) {
                tv_device_register(far_backend(), NULL, "far:0", &device));
   FAILS_STATUS(TV_EDEVICE, "device_register: a name is 1 to 31 letters, digits and ':'",
                tv_device_register(far_backend(), NULL, "a b", &device));
-  FAILS_STATUS(TV_EVALUE, "device_register: backend is NULL", tv_device_register(NULL, NULL, "x", &device));
+  FAILS_STATUS(TV_EVALUE, "device_register: backend is NULL",
+               tv_device_register(NULL, NULL, "x", &device));
   EQUAL(device, -7);
 }
 

@@ -32,7 +32,8 @@ TEST(error_names_variable_versions_and_verb) {
   tv_tensor *const y = tv_sum(tv_square(tv_read(v)), TV_ALL_AXES);
   OK(tv_variable_assign_add(v, tv_scalar(10)));
   FAILS_STATUS(TV_EMUTATED,
-               "tape_gradient: square needs Variable 'Variable' as read at version 0, but it is at version 1: "
+               "tape_gradient: square needs Variable 'Variable' as read at version 0, but it is at "
+               "version 1: "
                "written by variable_assign_add",
                tv_tape_gradient(tape, y, 1, &v, &g));
   CHECK(!g);
@@ -130,7 +131,8 @@ TEST(open_shape_gradient_has_the_shape_that_was_read) {
 }
 
 TEST(broadcast_inputs_are_summed_back) {
-  tv_variable *const row = three(), *const column = tv_variable_new(tv_ones(TV_F64, TV_SHAPE(2, 1)), NULL);
+  tv_variable *const row = three(), *const column =
+                                        tv_variable_new(tv_ones(TV_F64, TV_SHAPE(2, 1)), NULL);
   tv_variable *const one = tv_variable_new(tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(2)), NULL);
   tv_variable *const all[] = {row, column, one};
   tv_tensor *g[3];
@@ -186,7 +188,8 @@ TEST(complex_gradient_is_that_of_tensorflow_and_pytorch) {
 TEST(gradients_of_gradients) {
   tv_variable *const x = tv_variable_new(tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(2)), NULL);
   tv_tensor *d1, *d2, *d3;
-  tv_tape *const t3 = tv_tape_begin(NULL), *const t2 = tv_tape_begin(NULL), *const t1 = tv_tape_begin(NULL);
+  tv_tape *const t3 = tv_tape_begin(NULL), *const t2 = tv_tape_begin(NULL),
+                 *const t1 = tv_tape_begin(NULL);
   tv_tensor *const read = tv_read(x);
   OK(tv_tape_gradient(t1, tv_multiply(tv_square(read), read), 1, &x, &d1));
   HOLDS(d1, 12);
@@ -218,7 +221,8 @@ TEST(target_gradient_may_be_given) {
   tv_tensor *const y = tv_square(tv_read(v));
   FAILS_STATUS(TV_ESHAPE, "tape_gradient: target is float64 [3], its gradient float32 [3]",
                tv_tape_gradient_with(tape, y, tv_ones(TV_F32, TV_SHAPE(3)), 1, &v, &g));
-  OK(tv_tape_gradient_with(tape, y, tv_arange(TV_F64, 0, 3, 1), 1, &v, &g)); /* a refusal is no use */
+  OK(tv_tape_gradient_with(tape, y, tv_arange(TV_F64, 0, 3, 1), 1, &v,
+                           &g)); /* a refusal is no use */
   HOLDS(g, 0, 4, 12);
   tv_variable_release(v);
 }
@@ -244,12 +248,14 @@ TEST(source_may_be_computed_and_may_be_the_target) {
   tv_variable_release(v);
 }
 
-TEST_MAIN("backward", CASE(snapshot_gives_gradient_of_what_was_read), CASE(error_names_variable_versions_and_verb),
-          CASE(error_looks_through_views), CASE(error_counts_variables_that_are_not_watched),
-          CASE(a_value_that_is_not_needed_may_change), CASE(writes_through_a_map_do_not_reach_gradients),
-          CASE(reads_of_several_versions_add_up), CASE(writes_are_not_recorded),
-          CASE(open_shape_gradient_has_the_shape_that_was_read), CASE(broadcast_inputs_are_summed_back),
-          CASE(gradient_has_the_dtype_of_its_source), CASE(real_source_of_a_complex_product_gets_the_real_part),
+TEST_MAIN("backward", CASE(snapshot_gives_gradient_of_what_was_read),
+          CASE(error_names_variable_versions_and_verb), CASE(error_looks_through_views),
+          CASE(error_counts_variables_that_are_not_watched),
+          CASE(a_value_that_is_not_needed_may_change),
+          CASE(writes_through_a_map_do_not_reach_gradients), CASE(reads_of_several_versions_add_up),
+          CASE(writes_are_not_recorded), CASE(open_shape_gradient_has_the_shape_that_was_read),
+          CASE(broadcast_inputs_are_summed_back), CASE(gradient_has_the_dtype_of_its_source),
+          CASE(real_source_of_a_complex_product_gets_the_real_part),
           CASE(complex_gradient_is_that_of_tensorflow_and_pytorch), CASE(gradients_of_gradients),
           CASE(a_persistent_tape_records_its_own_gradient), CASE(target_gradient_may_be_given),
           CASE(integer_target_is_refused), CASE(source_may_be_computed_and_may_be_the_target))

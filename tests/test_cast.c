@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Conversions at the public face: dtypes, devices, and what is counted as lost. (The rule for every pair of
- * dtypes is held against NumPy in test_cpu_convert.c and tests/conformance.) */
+ * Conversions at the public face: dtypes, devices, and what is counted as lost. (The rule for every
+ * pair of dtypes is held against NumPy in test_cpu_convert.c and tests/conformance.) */
 #include <math.h>
 
 #include "check.h"
@@ -31,7 +31,8 @@ TEST(refusals) {
   tv_error_clear();
 }
 
-static void counts(tv_tensor *x, tv_dtype to, int64_t overflow, int64_t inexact, int64_t nan, int64_t first) {
+static void counts(tv_tensor *x, tv_dtype to, int64_t overflow, int64_t inexact, int64_t nan,
+                   int64_t first) {
   tv_cast_report r = TV_CAST_REPORT;
   SAME(tv_cast_checked(x, to, 0, &r), tv_astype(x, to));
   EQUAL(r.n_overflow, overflow);
@@ -63,11 +64,14 @@ TEST(what_is_refused_gives_nothing_but_the_report) {
   const double a[] = {1.1, 2.2, 3.3, 4.4};
   tv_cast_report r = TV_CAST_REPORT;
   tv_tensor *const x = tv_tensor_from_memory(a, TV_F64, TV_SHAPE(2, 2), NULL);
-  FAILS(TV_EVALUE, "cast_checked: from float64 to float32: 0 overflow, 4 inexact, 0 NaN to integer; first at 0",
-        tv_cast_checked(x, TV_F32, TV_REFUSE_INEXACT, &r));
+  FAILS(
+      TV_EVALUE,
+      "cast_checked: from float64 to float32: 0 overflow, 4 inexact, 0 NaN to integer; first at 0",
+      tv_cast_checked(x, TV_F32, TV_REFUSE_INEXACT, &r));
   EQUAL(r.n_inexact, 4);
   CHECK(tv_cast_checked(x, TV_F32, TV_REFUSE_OVERFLOW | TV_REFUSE_NAN_TO_INTEGER, NULL));
-  FAILS(TV_EVALUE, "cast_checked: 8 is no sum of what may be refused", tv_cast_checked(x, TV_F32, 8, NULL));
+  FAILS(TV_EVALUE, "cast_checked: 8 is no sum of what may be refused",
+        tv_cast_checked(x, TV_F32, 8, NULL));
   r.size = 0;
   CHECK(!tv_cast_checked(x, TV_F32, 0, &r));
   EQUAL(tv_error(), TV_EVALUE);
@@ -75,5 +79,6 @@ TEST(what_is_refused_gives_nothing_but_the_report) {
   FAILS(TV_EVALUE, "cast_checked: x is NULL", tv_cast_checked(NULL, TV_F32, 0, NULL));
 }
 
-TEST_MAIN("cast", CASE(same_dtype_is_the_same_handle), CASE(weak_scalars_become_tensors), CASE(refusals),
-          CASE(losses_are_counted), CASE(what_is_refused_gives_nothing_but_the_report))
+TEST_MAIN("cast", CASE(same_dtype_is_the_same_handle), CASE(weak_scalars_become_tensors),
+          CASE(refusals), CASE(losses_are_counted),
+          CASE(what_is_refused_gives_nothing_but_the_report))

@@ -4,7 +4,8 @@
 
 #include "check.h"
 
-static tv_variable *clipped(tv_constraint_policy policy, double low, double high, tv_tensor *value) {
+static tv_variable *clipped(tv_constraint_policy policy, double low, double high,
+                            tv_tensor *value) {
   tv_variable_options o = TV_VARIABLE_OPTIONS;
   o.name = "w";
   o.constraint = (tv_constraint)TV_CLIP(low, high, policy);
@@ -31,7 +32,8 @@ TEST(on_step_acts_after_a_step_only) {
 }
 
 TEST(on_every_write_acts_on_all_verbs) {
-  tv_variable *const v = clipped(TV_ON_EVERY_WRITE, -1, 1, tv_full(TV_F32, TV_SHAPE(2), tv_scalar(3)));
+  tv_variable *const v =
+      clipped(TV_ON_EVERY_WRITE, -1, 1, tv_full(TV_F32, TV_SHAPE(2), tv_scalar(3)));
   void *data;
   HOLDS(tv_read(v), 1, 1);
   OK(tv_variable_assign(v, tv_full(TV_F32, TV_SHAPE(2), tv_scalar(-7))));
@@ -60,18 +62,21 @@ TEST(validate_only_refuses_and_names_the_element) {
   FAILS_STATUS(TV_ECONSTRAINT,
                "variable_assign_slice: clip(-1.0, 1.0) refuses Variable 'w': element [1] is 2.5",
                tv_variable_assign_slice(v, "1", tv_scalar(2.5)));
-  FAILS_STATUS(TV_ECONSTRAINT, "variable_assign_add: clip(-1.0, 1.0) refuses Variable 'w': element [0] is nan",
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_add: clip(-1.0, 1.0) refuses Variable 'w': element [0] is nan",
                tv_variable_assign_add(v, tv_scalar((double)NAN)));
   OK(tv_variable_map(v, true, &data));
   ((float *)data)[1] = -3;
-  FAILS_STATUS(TV_ECONSTRAINT, "variable_unmap: clip(-1.0, 1.0) refuses Variable 'w': element [1] is -3.0",
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_unmap: clip(-1.0, 1.0) refuses Variable 'w': element [1] is -3.0",
                tv_variable_unmap(v));
   HOLDS(tv_read(v), 0, 0);
   EQUAL(tv_variable_version(v), 0);
   OK(tv_variable_assign_add(v, tv_scalar(1)));
   HOLDS(tv_read(v), 1, 1);
   CHECK(!clipped(TV_VALIDATE_ONLY, -1, 1, tv_full(TV_F32, TV_SHAPE(2), tv_scalar(3))));
-  SAME_TEXT(tv_error_text(), "variable_new: clip(-1.0, 1.0) refuses Variable 'w': element [0] is 3.0");
+  SAME_TEXT(tv_error_text(),
+            "variable_new: clip(-1.0, 1.0) refuses Variable 'w': element [0] is 3.0");
   tv_error_clear();
   tv_variable_release(v);
 }
@@ -94,7 +99,8 @@ TEST(refused_step_changes_no_variable) {
 }
 
 TEST(nan_passes_a_clip_as_nan) {
-  tv_variable *const v = clipped(TV_ON_EVERY_WRITE, -1, 1, tv_full(TV_F32, TV_SHAPE(2), tv_scalar((double)NAN)));
+  tv_variable *const v =
+      clipped(TV_ON_EVERY_WRITE, -1, 1, tv_full(TV_F32, TV_SHAPE(2), tv_scalar((double)NAN)));
   HOLDS(tv_isnan(tv_read(v)), 1, 1);
   tv_variable_release(v);
 }
@@ -118,7 +124,7 @@ TEST(impossible_constraints_are_refused) {
   tv_error_clear();
 }
 
-TEST_MAIN("constraint", CASE(on_step_acts_after_a_step_only), CASE(on_every_write_acts_on_all_verbs),
-          CASE(validate_only_refuses_and_names_the_element), CASE(refused_step_changes_no_variable),
-          CASE(nan_passes_a_clip_as_nan), CASE(integers_clip_to_whole_bounds),
-          CASE(impossible_constraints_are_refused))
+TEST_MAIN("constraint", CASE(on_step_acts_after_a_step_only),
+          CASE(on_every_write_acts_on_all_verbs), CASE(validate_only_refuses_and_names_the_element),
+          CASE(refused_step_changes_no_variable), CASE(nan_passes_a_clip_as_nan),
+          CASE(integers_clip_to_whole_bounds), CASE(impossible_constraints_are_refused))

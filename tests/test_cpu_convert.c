@@ -153,6 +153,7 @@ TEST(layouts_and_threads_give_the_same_bits) {
     for (int from = 0; from < TV_DTYPE_COUNT; from++)
       for (int to = 0; to < TV_DTYPE_COUNT; to += s == 5 ? 4 : 1) {
         if (from >= TV_C64 && to < TV_C64 && to != TV_BOOL) continue;
+        if ((from + to) % CPU_EVERY) continue;
         const int64_t *shape = shapes[s];
         cpu_array in = cpu_array_new(from, 4, shape, DENSE);
         cpu_fill(from, &in, 4, shape, true);

@@ -3,7 +3,7 @@
  * same bits; and scalar.h's special values. */
 #include <math.h>
 
-#include "cpu/loops.h"
+#include "cpu/level.h"
 #include "cpu_job.h"
 
 typedef struct operands {

@@ -15,8 +15,10 @@ TEST(filled) {
   EQUAL(tv_tensor_dtype(tv_full(TV_DTYPE_NONE, TV_SHAPE(1), tv_scalar_complex(0, 1))), TV_C128);
   SHAPE_IS(tv_zeros(TV_F32, TV_SHAPE(0, 3)), TV_SHAPE(0, 3));
   SHAPE_IS(tv_ones(TV_F32, TV_SCALAR_SHAPE), TV_SCALAR_SHAPE);
-  FAILS(TV_EVALUE, "full: 300 is out of the range of uint8", tv_full(TV_U8, TV_SHAPE(1), tv_scalar(300)));
-  FAILS(TV_EDTYPE, "full: a complex128 value in float32", tv_full(TV_F32, TV_SHAPE(1), tv_scalar_complex(0, 1)));
+  FAILS(TV_EVALUE, "full: 300 is out of the range of uint8",
+        tv_full(TV_U8, TV_SHAPE(1), tv_scalar(300)));
+  FAILS(TV_EDTYPE, "full: a complex128 value in float32",
+        tv_full(TV_F32, TV_SHAPE(1), tv_scalar_complex(0, 1)));
   FAILS(TV_ESHAPE, "full: value has shape [2], not []",
         tv_full(TV_F32, TV_SHAPE(1), tv_ones(TV_F32, TV_SHAPE(2))));
 }
@@ -45,9 +47,11 @@ TEST(arange_counts_as_numpy) {
   EQUAL(((const int64_t *)tv_tensor_data(wide))[3], INT64_C(1) << 62);
   FAILS(TV_EVALUE, "arange: step is 0", tv_arange(TV_F32, 0, 1, 0));
   FAILS(TV_EVALUE, "arange: step is 0", tv_arange_int(TV_I32, 0, 1, 0));
-  FAILS(TV_EVALUE, "arange: start, stop and step are to be finite", tv_arange(TV_F32, 0, (double)INFINITY, 1));
+  FAILS(TV_EVALUE, "arange: start, stop and step are to be finite",
+        tv_arange(TV_F32, 0, (double)INFINITY, 1));
   FAILS(TV_EDTYPE, "arange: does not take bool", tv_arange(TV_BOOL, 0, 2, 1));
-  FAILS(TV_EOVERFLOW, "arange: more than 2^63 - 1 elements", tv_arange_int(TV_I8, INT64_MIN, INT64_MAX, 1));
+  FAILS(TV_EOVERFLOW, "arange: more than 2^63 - 1 elements",
+        tv_arange_int(TV_I8, INT64_MIN, INT64_MAX, 1));
   FAILS(TV_EOVERFLOW, "arange: more than 2^62 elements", tv_arange(TV_I8, 0, 1e300, 1));
 }
 
@@ -59,7 +63,8 @@ TEST(linspace_ends_on_its_ends) {
   HOLDS(tv_linspace(TV_F64, 1e308, -1e308, 3), 1e308, 0, -1e308);
   HOLDS(tv_slice(tv_linspace(TV_F64, 0, .3, 4), "-1"), .3);
   FAILS(TV_EVALUE, "linspace: num is -1", tv_linspace(TV_F64, 0, 1, -1));
-  FAILS(TV_EVALUE, "linspace: start and stop are to be finite", tv_linspace(TV_F64, (double)NAN, 1, 2));
+  FAILS(TV_EVALUE, "linspace: start and stop are to be finite",
+        tv_linspace(TV_F64, (double)NAN, 1, 2));
 }
 
 TEST(eye_has_any_diagonal) {
@@ -102,7 +107,8 @@ TEST(borrow_is_released_when_the_call_fails) {
   CHECK(!tv_tensor_from_memory(a, TV_F64, TV_SHAPE(-1), &o));
   EQUAL(released, ++calls);
   tv_error_clear();
-  FAILS(TV_EVALUE, "tensor_from_memory: a borrow of float64 needs addresses that are multiples of 8",
+  FAILS(TV_EVALUE,
+        "tensor_from_memory: a borrow of float64 needs addresses that are multiples of 8",
         tv_tensor_from_memory((const char *)a + 1, TV_F64, TV_SHAPE(1), &o));
   EQUAL(released, ++calls);
   o.device = 7;
@@ -152,11 +158,13 @@ TEST(bad_arguments_are_refused) {
   CHECK(!tv_tensor_from_memory("", TV_U8, TV_SHAPE(1), &o));
   EQUAL(tv_error(), TV_EVALUE);
   tv_error_clear();
-  FAILS(TV_EVALUE, "tensor_from_memory: data is NULL", tv_tensor_from_memory(NULL, TV_U8, TV_SHAPE(1), NULL));
+  FAILS(TV_EVALUE, "tensor_from_memory: data is NULL",
+        tv_tensor_from_memory(NULL, TV_U8, TV_SHAPE(1), NULL));
   SHAPE_IS(tv_tensor_from_memory(NULL, TV_U8, TV_SHAPE(0), NULL), TV_SHAPE(0));
 }
 
-TEST_MAIN("create", CASE(filled), CASE(like), CASE(arange_counts_as_numpy), CASE(linspace_ends_on_its_ends),
-          CASE(eye_has_any_diagonal), CASE(borrow_is_released_after_its_last_view),
-          CASE(borrow_is_released_when_the_call_fails), CASE(steps_of_the_caller), CASE(misaligned_bytes_are_copied),
-          CASE(bad_arguments_are_refused))
+TEST_MAIN("create", CASE(filled), CASE(like), CASE(arange_counts_as_numpy),
+          CASE(linspace_ends_on_its_ends), CASE(eye_has_any_diagonal),
+          CASE(borrow_is_released_after_its_last_view),
+          CASE(borrow_is_released_when_the_call_fails), CASE(steps_of_the_caller),
+          CASE(misaligned_bytes_are_copied), CASE(bad_arguments_are_refused))

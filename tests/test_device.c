@@ -16,12 +16,15 @@ TEST(cpu_is_always_there) {
 
 TEST(unknown_devices_are_named) {
   tv_device device = 5;
-  FAILS_STATUS(TV_EDEVICE, "device_find: no device 'cuda:0': there is cpu", tv_device_find("cuda:0", &device));
+  FAILS_STATUS(TV_EDEVICE, "device_find: no device 'cuda:0': there is cpu",
+               tv_device_find("cuda:0", &device));
   EQUAL(device, 5);
   FAILS_STATUS(TV_EVALUE, "device_find: name is NULL", tv_device_find(NULL, &device));
   FAILS(TV_EDEVICE, "device_name: no device has the number 60: there are 1", tv_device_name(60));
-  FAILS_STATUS(TV_EDEVICE, "device_set: no device has the number -1: there are 1", tv_device_set(-1));
-  FAILS_STATUS(TV_EDEVICE, "device_synchronize: no device has the number 1: there are 1", tv_device_synchronize(1));
+  FAILS_STATUS(TV_EDEVICE, "device_set: no device has the number -1: there are 1",
+               tv_device_set(-1));
+  FAILS_STATUS(TV_EDEVICE, "device_synchronize: no device has the number 1: there are 1",
+               tv_device_synchronize(1));
   FAILS_STATUS(TV_EDEVICE, "device_memory: no device has the number 1: there are 1",
                tv_device_memory(1, &(tv_memory_stats){0}));
   FAILS_STATUS(TV_EVALUE, "device_memory: stats is NULL", tv_device_memory(TV_CPU, NULL));
@@ -84,5 +87,6 @@ TEST(current_device_belongs_to_the_thread) {
 
 TEST(blas_has_a_name) { CHECK(strlen(tv_blas_name()) > 0); }
 
-TEST_MAIN("device", CASE(cpu_is_always_there), CASE(unknown_devices_are_named), CASE(memory_is_counted),
-          CASE(counts_survive_their_thread), CASE(current_device_belongs_to_the_thread), CASE(blas_has_a_name))
+TEST_MAIN("device", CASE(cpu_is_always_there), CASE(unknown_devices_are_named),
+          CASE(memory_is_counted), CASE(counts_survive_their_thread),
+          CASE(current_device_belongs_to_the_thread), CASE(blas_has_a_name))

@@ -115,14 +115,14 @@ static void sweep_half(int exponent_bits, int mantissa_bits, uint16_t (*of_doubl
     if (x.kind != TVI_FINITE) continue;
     tvi_digits d;
     tvi_digits_find(&x, TVI_CUT_TOTAL, -1, -1, &d);
-    int64_t whole = 0;
+    long long whole = 0;
     for (int i = 0; i < d.n; i++) whole = 10 * whole + (d.digit[i] - '0');
     const int last = d.exponent - d.n + 1;
     char out[64];
-    snprintf(out, sizeof out, "%lldE%d", (long long)whole, last);
+    snprintf(out, sizeof out, "%lldE%d", whole, last);
     EQUAL(of_double(strtod(out, NULL)), bits);
     for (int up = 0; d.n > 1 && up < 2; up++) {
-      snprintf(out, sizeof out, "%lldE%d", (long long)(whole / 10 + up), last + 1);
+      snprintf(out, sizeof out, "%lldE%d", whole / 10 + up, last + 1);
       CHECK(of_double(strtod(out, NULL)) != bits);
     }
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Elementwise ops as the public meets them: broadcasting, dtypes, exact comparisons, refusals. (Values of
- * every row and dtype are held against NumPy in tests/conformance.) */
+ * Elementwise ops as the public meets them: broadcasting, dtypes, exact comparisons, refusals.
+ * (Values of every row and dtype are held against NumPy in tests/conformance.) */
 #include <math.h>
 
 #include "elementwise.h"
@@ -8,11 +8,14 @@
 #include "check.h" /* after ops.def, which has a kind of row of the name TEST */
 
 TEST(broadcasting) {
-  tv_tensor *const row = tv_arange(TV_F32, 0, 3, 1), *const column = tv_reshape(tv_arange(TV_F32, 0, 20, 10), TV_SHAPE(2, 1));
+  tv_tensor *const row = tv_arange(TV_F32, 0, 3, 1), *const column =
+                                                         tv_reshape(tv_arange(TV_F32, 0, 20, 10),
+                                                                    TV_SHAPE(2, 1));
   SHAPE_IS(tv_add(row, column), TV_SHAPE(2, 3));
   HOLDS(tv_add(row, column), 0, 1, 2, 10, 11, 12);
   SHAPE_IS(tv_add(tv_ones(TV_F32, TV_SHAPE(0, 3)), row), TV_SHAPE(0, 3));
-  SHAPE_IS(tv_add(tv_ones(TV_F32, TV_SHAPE(4, 1, 0)), tv_ones(TV_F32, TV_SHAPE(5, 1))), TV_SHAPE(4, 5, 0));
+  SHAPE_IS(tv_add(tv_ones(TV_F32, TV_SHAPE(4, 1, 0)), tv_ones(TV_F32, TV_SHAPE(5, 1))),
+           TV_SHAPE(4, 5, 0));
   FAILS(TV_ESHAPE, "add: shapes do not broadcast: [2, 3] and [2]",
         tv_add(tv_ones(TV_F32, TV_SHAPE(2, 3)), tv_ones(TV_F32, TV_SHAPE(2))));
   FAILS(TV_ESHAPE, "where: shapes do not broadcast: [2] and [3]",
@@ -21,7 +24,7 @@ TEST(broadcasting) {
 
 TEST(dtypes_of_results) {
   tv_tensor *const b = tv_ones(TV_BOOL, TV_SHAPE(1)), *const i = tv_ones(TV_I32, TV_SHAPE(1)),
-                  *const c = tv_ones(TV_C64, TV_SHAPE(1));
+                   *const c = tv_ones(TV_C64, TV_SHAPE(1));
   EQUAL(tv_tensor_dtype(tv_add(b, b)), TV_BOOL);
   EQUAL(tv_tensor_dtype(tv_square(b)), TV_I8);
   EQUAL(tv_tensor_dtype(tv_divide(i, i)), TV_F64);
@@ -68,7 +71,8 @@ TEST(integer_arithmetic_is_defined_everywhere) {
 TEST(negative_integer_powers_are_refused_before_anything) {
   tv_tensor *const x = tv_arange(TV_I32, 0, 3, 1);
   HOLDS(tv_pow(x, x), 1, 1, 4);
-  FAILS(TV_EVALUE, "pow: integer to the negative integer power -2: convert to a floating dtype", tv_pow(x, tv_scalar(-2)));
+  FAILS(TV_EVALUE, "pow: integer to the negative integer power -2: convert to a floating dtype",
+        tv_pow(x, tv_scalar(-2)));
   FAILS(TV_EVALUE, "pow: integer to the negative integer power -1: convert to a floating dtype",
         tv_pow(x, tv_arange(TV_I32, -1, 2, 1)));
   SHAPE_IS(tv_pow(tv_slice(x, "0:0"), tv_slice(x, "0:0")), TV_SHAPE(0));

@@ -51,7 +51,7 @@ TEST(links_are_followed_and_stay) {
         symlink("none", "dangling") == 0);
   char absolute[4096];
   CHECK(getcwd(absolute, sizeof absolute - 4));
-  strcat(absolute, "/x");
+  memcpy(absolute + strlen(absolute), "/x", sizeof "/x");
   CHECK(symlink(absolute, "three") == 0);
   OK(save("two", true));
   CHECK(IS_NEW("x"));
@@ -94,6 +94,32 @@ TEST(what_cannot_be_written_is_told) {
   FAILS_STATUS(TV_EIO, "save: cannot open: Not a directory", save("x/y", true));
   CHECK(chmod("x", 0400) == 0);
   if (geteuid()) FAILS_STATUS(TV_EIO, "save: cannot write: Permission denied", save("x", true));
+  folder_leave();
+}
+
+static ssize_t endless_link(const char *path, char *out, size_t bytes) {
+  (void)path;
+  memset(out, 'x', bytes > 1000 && path[0] == 'l' ? bytes : 1);
+  return path[0] == 'l' ? (ssize_t)bytes : 1;
+}
+static ssize_t write_nothing(int fd, const void *from, size_t bytes) {
+  return (void)fd, (void)from, (void)bytes, 0;
+}
+
+TEST(a_system_that_misbehaves_is_told) {
+  folder_enter();
+  const tvi_system real = tvi_sys;
+  tvi_sys.readlink = endless_link;
+  const tv_status turning = save("x", true);
+  FAILS_STATUS(TV_EIO, "save: cannot follow links: Too many levels of symbolic links", turning);
+  const tv_status growing = save("long", true);
+  FAILS_STATUS(TV_EIO, "save: cannot follow links: File name too long", growing);
+  tvi_sys = real;
+  tvi_sys.write = write_nothing;
+  const tv_status stuck = save("x", true);
+  FAILS_STATUS(TV_EIO, "save: cannot write: Input/output error", stuck);
+  tvi_sys = real;
+  EQUAL(folder_files(), 0);
   folder_leave();
 }
 
@@ -276,7 +302,7 @@ TEST(names_are_escaped_and_cut_in_messages) {
   SAME_TEXT(tvi_who_text(&who, "f", ""), "f: ");
   char path[5000];
   memset(path, '\xff', sizeof path);
-  strcpy(path + 4990, "/end.npy");
+  memcpy(path + 4990, "/end.npy", sizeof "/end.npy");
   const char *text = tvi_who_text(&who, "f", path);
   CHECK(strlen(text) < TVI_WHO);
   CHECK(!strncmp(text, "f: ...", 6) && strstr(text, "/end.npy"));
@@ -285,7 +311,7 @@ TEST(names_are_escaped_and_cut_in_messages) {
 TEST_MAIN("file", CASE(a_new_file_has_the_mode_of_any_new_file),
           CASE(a_replaced_file_keeps_its_permission_bits), CASE(links_are_followed_and_stay),
           CASE(what_is_no_regular_file_is_written_directly), CASE(what_cannot_be_written_is_told),
-          CASE(names_may_be_as_long_as_the_system_takes),
+          CASE(a_system_that_misbehaves_is_told), CASE(names_may_be_as_long_as_the_system_takes),
           CASE(any_call_may_fail_and_the_file_is_old_or_new),
           CASE(interrupted_and_short_writes_go_on), CASE(killed_at_any_call_the_file_is_old_or_new),
           CASE(any_allocation_may_fail), CASE(temporaries_of_others_are_left_alone),

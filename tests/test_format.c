@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "far.h"
+
 #include "check.h"
 #include "memory.h"
 
@@ -53,6 +55,12 @@ TEST(long_tensors_show_their_corners) {
             " [[   0    1    2 ...   97   98   99]\n  [ 160  161  162 ...  257  258  259]\n"
             "  [ 320  321  322 ...  417  418  419]\n  ...\n  [ 800  801  802 ...  897  898  899]\n"
             "  [ 960  961  962 ... 1057 1058 1059]\n  [1120 1121 1122 ... 1217 1218 1219]]]");
+}
+
+TEST(tensors_of_another_device_print) {
+  SAME_TEXT(text_of(tv_to(count(3), far_device()), TV_STR), "[0 1 2]");
+  tv_tensor *x = tv_flip(tv_to(count(2000), far_device()), TV_ALL_AXES);
+  SAME_TEXT(text_of(x, TV_STR), "[1999 1998 1997 ...    2    1    0]");
 }
 
 TEST(only_what_is_shown_is_read) {
@@ -171,9 +179,34 @@ TEST(any_allocation_may_fail) {
   CHECK(n > 4);
 }
 
+TEST(any_allocation_of_a_print_may_fail) {
+  char out[200];
+  tv_variable *v = tv_variable_new(count(2), NULL);
+  FILE *stream = tmpfile();
+  CHECK(stream);
+  int64_t n = 0;
+  for (tv_status status = TV_ENOMEM; status; tv_error_clear()) {
+    tvi_memory_fail(++n, false);
+    status = n % 2 ? tv_variable_print(stream, v) : TV_ENOMEM;
+    const int64_t got = n % 2 ? 0 : tv_variable_format(v, out, sizeof out);
+    tvi_memory_fail(0, false);
+    if (got > 0) break;
+  }
+  CHECK(n > 4);
+  n = 0;
+  for (tv_status status = TV_ENOMEM; status; tv_error_clear()) {
+    tvi_memory_fail(++n, false);
+    status = tv_print(stream, tv_scalar(1));
+    tvi_memory_fail(0, false);
+  }
+  fclose(stream);
+  tv_variable_release(v);
+}
+
 TEST_MAIN("format", CASE(a_tensor_prints_as_numpy_does), CASE(weak_scalars_print_as_their_dtype),
           CASE(any_layout_prints_in_its_order), CASE(long_tensors_show_their_corners),
-          CASE(only_what_is_shown_is_read), CASE(length_is_told_and_text_is_cut_to_fit),
-          CASE(arguments_without_meaning_are_refused), CASE(a_variable_prints_as_tensorflows_does),
-          CASE(printing_goes_to_the_callers_stream), CASE(a_full_stream_is_told),
-          CASE(any_allocation_may_fail))
+          CASE(tensors_of_another_device_print), CASE(only_what_is_shown_is_read),
+          CASE(length_is_told_and_text_is_cut_to_fit), CASE(arguments_without_meaning_are_refused),
+          CASE(a_variable_prints_as_tensorflows_does), CASE(printing_goes_to_the_callers_stream),
+          CASE(a_full_stream_is_told), CASE(any_allocation_may_fail),
+          CASE(any_allocation_of_a_print_may_fail))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of the op table: every row against central differences in f64, first and second order,
- * with operands broadcast; and the documented values at ties, kinks and poles. A new row is tested here
- * without a word. */
+ * The gradients of the op table: every row against central differences in f64, first and second
+ * order, with operands broadcast; and the documented values at ties, kinks and poles. A new row is
+ * tested here without a word. */
 #include <math.h>
 #include <string.h>
 
@@ -34,12 +34,13 @@ typedef struct {
 static tv_tensor *weighted(tv_tensor *y, double first) {
   if (!y) return NULL;
   tv_tensor *const w =
-      tv_add(tv_sin(tv_multiply(tv_arange(TV_F64, 0, (double)tv_tensor_size(y), 1), tv_scalar(.7))), tv_scalar(first));
+      tv_add(tv_sin(tv_multiply(tv_arange(TV_F64, 0, (double)tv_tensor_size(y), 1), tv_scalar(.7))),
+             tv_scalar(first));
   return tv_sum(tv_multiply(y, tv_reshape(w, tv_tensor_rank(y), tv_tensor_shape(y))), TV_ALL_AXES);
 }
 
-/* A scalar and its gradient by operand k. Order 0: the weighted sum of the result; order 1: the weighted
- * sum of the gradient of that. */
+/* A scalar and its gradient by operand k. Order 0: the weighted sum of the result; order 1: the
+ * weighted sum of the gradient of that. */
 static void derive(const point *p, int k, int order, double *scalar, double *gradient) {
   tv_scope scope;
   tv_tensor *in[3], *g = NULL, *y;
@@ -89,18 +90,21 @@ static void sweep(intptr_t op) {
           p.values[k][i] = at;
           const double want = (above - below) / (2 * h);
           if (!(fabs(gradient[i] - want) <= 2e-6 * (1 + fabs(want))))
-            check_fail(CHECK_HERE, "%s: input %c, element %d, order %d: gradient %.9g, difference %.9g", row->name,
-                       row->inputs[k], (int)i, order + 1, gradient[i], want);
+            check_fail(CHECK_HERE,
+                       "%s: input %c, element %d, order %d: gradient %.9g, difference %.9g",
+                       row->name, row->inputs[k], (int)i, order + 1, gradient[i], want);
         }
       }
   }
 }
 
 /* Documented values: op, inputs, gradient of each (facts of PyTorch, or of the op's own entry). */
-static void at(tv_tensor *(*op)(tv_tensor *, tv_tensor *), double a, double b, double da, double db) {
+static void at(tv_tensor *(*op)(tv_tensor *, tv_tensor *), double a, double b, double da,
+               double db) {
   tv_scope scope;
   tv_scope_begin(&scope);
-  tv_tensor *const in[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(a)), tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(b))};
+  tv_tensor *const in[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(a)),
+                           tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(b))};
   tv_tensor *g[2];
   tv_tape *const tape = tv_tape_begin(NULL);
   for (int k = 0; k < 2; k++) OK(tv_tape_watch(tape, in[k]));
@@ -137,11 +141,13 @@ static void pow_at_its_edges(intptr_t unused) {
 /* The formulas of pow run in the common dtype: int8 has no -129, and no digits for a logarithm. */
 static void pow_of_different_dtypes(intptr_t unused) {
   (void)unused;
-  tv_tensor *const a[] = {tv_full(TV_I8, TV_SCALAR_SHAPE, tv_scalar(3)), tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1.01))};
+  tv_tensor *const a[] = {tv_full(TV_I8, TV_SCALAR_SHAPE, tv_scalar(3)),
+                          tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1.01))};
   tv_tensor *const b[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1.5)),
                           tv_full(TV_I8, TV_SCALAR_SHAPE, tv_scalar(-128))};
   tv_tensor *g;
-  tv_tape *const tape = tv_tape_begin(&(tv_tape_options){sizeof(tv_tape_options), true, TV_MUTATION_SNAPSHOT});
+  tv_tape *const tape =
+      tv_tape_begin(&(tv_tape_options){sizeof(tv_tape_options), true, TV_MUTATION_SNAPSHOT});
   OK(tv_tape_watch(tape, b[0]));
   OK(tv_tape_watch(tape, a[1]));
   OK(tv_tape_gradient_of(tape, tv_pow(a[0], b[0]), 1, &b[0], &g));
@@ -175,7 +181,8 @@ static void clip_passes_on_its_bounds(intptr_t unused) {
   (void)unused;
   const double x[] = {-2, -1, 0, 1, 2};
   tv_tensor *const in[] = {tv_tensor_from_memory(x, TV_F64, TV_SHAPE(5), NULL),
-                           tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(-1)), tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1))};
+                           tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(-1)),
+                           tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(1))};
   tv_tensor *g[3];
   tv_tape *const tape = tv_tape_begin(NULL);
   for (int k = 0; k < 3; k++) OK(tv_tape_watch(tape, in[k]));
@@ -185,9 +192,11 @@ static void clip_passes_on_its_bounds(intptr_t unused) {
   HOLDS(g[2], 1);
 }
 
-/* Complex: against differences along both parts. d = dL/da + i dL/db for L = Re(w conj(y)), some w. */
-static tv_tensor *(*const analytic[])(tv_tensor *) = {tv_negative, tv_square, tv_sqrt, tv_exp, tv_expm1, tv_log,
-                                                      tv_log1p,    tv_sin,    tv_cos,  tv_tanh, tv_sign,  tv_conj};
+/* Complex: against differences along both parts. d = dL/da + i dL/db for L = Re(w conj(y)), some w.
+ */
+static tv_tensor *(*const analytic[])(tv_tensor *) = {tv_negative, tv_square, tv_sqrt,  tv_exp,
+                                                      tv_expm1,    tv_log,    tv_log1p, tv_sin,
+                                                      tv_cos,      tv_tanh,   tv_sign,  tv_conj};
 
 static double complex_loss(tv_tensor *(*op)(tv_tensor *), const double *z, double *gradient) {
   tv_scope scope;
@@ -221,7 +230,8 @@ static void complex_rows(intptr_t unused) {
       z[part] = at;
       const double want = (above - below) / (2 * h);
       if (!(fabs(gradient[part] - want) <= 1e-6 * (1 + fabs(want))))
-        check_fail(CHECK_HERE, "row %d, part %d: gradient %.9g, difference %.9g", (int)k, part, gradient[part], want);
+        check_fail(CHECK_HERE, "row %d, part %d: gradient %.9g, difference %.9g", (int)k, part,
+                   gradient[part], want);
     }
   }
 }

@@ -19,8 +19,8 @@ TEST(the_nth_call_fails) {
 
 TEST(or_all_from_the_nth_on) {
   tvi_memory_fail(2, true);
-  void *const a = tvi_calloc(2, 4), *const b = tvi_realloc(NULL, 8), *const c = tvi_aligned_alloc(64, 64),
-             *const d = tvi_small_alloc(64);
+  void *const a = tvi_calloc(2, 4), *const b = tvi_realloc(NULL, 8),
+              *const c = tvi_aligned_alloc(64, 64), *const d = tvi_block_alloc(64);
   tvi_memory_fail(0, false);
   CHECK(a && !b && !c && !d);
   tvi_free(a);
@@ -43,14 +43,14 @@ TEST(aligned_blocks_are) {
 }
 
 static void *free_all(void *blocks) {
-  for (int k = 0; k < 2000; k++) tvi_small_free(((void **)blocks)[k], 1 + k % 300);
+  for (int k = 0; k < 2000; k++) tvi_block_free(((void **)blocks)[k], 1 + k % 300);
   return NULL;
 }
 
 TEST(small_blocks_are_apart_and_may_end_on_another_thread) {
   static void *blocks[2000];
   for (int k = 0; k < 2000; k++) {
-    CHECK(blocks[k] = tvi_small_alloc(1 + k % 300));
+    CHECK(blocks[k] = tvi_block_alloc(1 + k % 300));
     memset(blocks[k], k & 255, (size_t)(1 + k % 300));
   }
   for (int k = 0; k < 2000; k++) EQUAL(((unsigned char *)blocks[k])[k % 300], k & 255);
@@ -59,5 +59,6 @@ TEST(small_blocks_are_apart_and_may_end_on_another_thread) {
   pthread_join(thread, NULL);
 }
 
-TEST_MAIN("memory", CASE(the_nth_call_fails), CASE(or_all_from_the_nth_on), CASE(negative_and_empty_sizes),
-          CASE(aligned_blocks_are), CASE(small_blocks_are_apart_and_may_end_on_another_thread))
+TEST_MAIN("memory", CASE(the_nth_call_fails), CASE(or_all_from_the_nth_on),
+          CASE(negative_and_empty_sizes), CASE(aligned_blocks_are),
+          CASE(small_blocks_are_apart_and_may_end_on_another_thread))

@@ -67,6 +67,10 @@ TEST(bytes_of_every_kind_are_refused_in_strings) {
 
 TEST(keys_are_there_once_each) {
   REFUSED("header byte 1: found 'x', expected the key descr, fortran_order or shape", "{'x': 1}");
+  REFUSED("header byte 1: found 'shapx', expected the key descr, fortran_order or shape",
+          "{'shapx'");
+  REFUSED("header byte 1: found 'fortran_ordex', expected the key descr, fortran_order or shape",
+          "{'fortran_ordex'");
   REFUSED("header byte 8: found 'shape', expected ':'", "{'shape''shape'");
   REFUSED("header byte 14: found 'shape', expected each key once", "{'shape': (), 'shape': ()}");
   REFUSED("header byte 12: found }, expected the key descr", "{'shape': ()}");
@@ -84,6 +88,8 @@ TEST(shapes_are_tuples_of_sizes) {
   REFUSED("header byte 50: found [, expected a tuple of sizes", HEAD "[2]}");
   REFUSED("header byte 52: found ), expected ',' after the only size", HEAD "(2)}");
   REFUSED("header byte 51: found -1, expected a size: digits, at most 2^63-1", HEAD "(-1,)}");
+  REFUSED("header byte 51: found +2, expected a size: digits, at most 2^63-1", HEAD "(+2,)}");
+  REFUSED("header byte 50: found 'ab, expected a tuple of sizes", HEAD "'ab");
   REFUSED("header byte 51: found True, expected a size: digits, at most 2^63-1", HEAD "(True,)}");
   REFUSED("header byte 51: found 02, expected a size: digits, at most 2^63-1", HEAD "(02,)}");
   REFUSED("header byte 51: found 2.0, expected a size: digits, at most 2^63-1", HEAD "(2.0,)}");
@@ -104,12 +110,12 @@ TEST(shapes_are_tuples_of_sizes) {
 
 TEST(rank_is_at_most_64) {
   char text[400] = HEAD "(";
-  for (int k = 0; k < 64; k++) strcat(text, "1,");
-  const size_t n = strlen(text);
-  strcpy(text + n, ")}");
+  size_t n = strlen(text);
+  for (int k = 0; k < 64; k++, n += 2) memcpy(text + n, "1,", 3);
+  memcpy(text + n, ")}", 3);
   OK(parse(text));
   EQUAL(layout.rank, 64);
-  strcpy(text + n, "1)}");
+  memcpy(text + n, "1)}", 4);
   REFUSED("header byte 179: found 1, expected at most 64 sizes", text);
 }
 
@@ -201,6 +207,7 @@ TEST(magic_and_version_are_checked) {
   OTHER("\\xc2\\x93NUMPY", "a .npy file damaged by conversion to UTF-8", "\xc2\x93NUMPY");
   OTHER("\\x80\\x04\\x95", "a Python pickle", "\x80\4\x95");
   OTHER("\\x80\\x01", "unknown", "\x80\1");
+  OTHER("\\x80\\x06", "unknown", "\x80\6");
   OTHER("(\\x00\\x00\\x00\\x00\\x00\\x00\\x00{\"", "perhaps safetensors", "(\0\0\0\0\0\0\0{\"");
   OTHER("a\\x0a", "text", "a\n");
   OTHER("\\xff", "unknown", "\xff");

@@ -3,17 +3,18 @@
  */
 #include <pthread.h>
 
+#include "far.h"
 #include "faults.h"
 #include "memory.h"
 
 /* A file: prefix of version 1, a header padded with `blanks`, data. */
 static size_t make(char *out, const char *header, int blanks, const void *data, size_t n) {
-  const size_t text = strlen(header) + (size_t)blanks + 1;
-  memcpy(out, "\x93NUMPY\1\0", 8);
+  const size_t words = strlen(header), text = words + (size_t)blanks + 1;
+  static const char start[] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0};
+  memcpy(out, start, sizeof start);
   out[8] = (char)(text & 255);
   out[9] = (char)(text >> 8);
-  memcpy(out + 10, header, strlen(header));
-  memset(out + 10 + strlen(header), ' ', (size_t)blanks);
+  for (size_t i = 0; i < text; i++) out[10 + i] = i < words ? header[i] : ' ';
   out[10 + text - 1] = '\n';
   memcpy(out + 10 + text, data, n);
   return 10 + text + n;
@@ -56,7 +57,8 @@ TEST(big_endian_is_swapped) {
   static const char complex[] = "{'descr': '>c8', 'fortran_order': False, 'shape': (3,), }";
   tv_tensor *x = tv_npy_read_memory(file, (int64_t)make(file, complex, 0, swapped, 24), NULL);
   OK(x);
-  CHECK(!memcmp(tv_tensor_data(x), six, sizeof six));
+  const char *got = tv_tensor_data(x), *want = (const char *)six;
+  CHECK(!memcmp(got, want, sizeof six));
 }
 
 TEST(a_file_cut_at_any_byte_is_refused) {
@@ -79,6 +81,58 @@ TEST(a_file_cut_at_any_byte_is_refused) {
       tv_error_clear();
     }
   }
+  folder_leave();
+}
+
+/* The same file in a version whose length has 4 bytes. */
+static size_t widen(char *out, const char *file, size_t n, char version) {
+  memcpy(out, file, 10);
+  out[6] = version;
+  out[10] = out[11] = 0;
+  memcpy(out + 12, file + 10, n - 10);
+  return n + 2;
+}
+
+TEST(versions_2_and_3_are_read_and_refused_when_cut) {
+  char file[200], wide[202];
+  for (char version = 2; version <= 3; version++) {
+    const size_t n = widen(wide, file, make_six(file), version);
+    HOLDS(tv_npy_read_memory(wide, (int64_t)n, NULL), 1, 2, 3, 4, 5, 6);
+    for (size_t cut = 0; cut < n; cut++) {
+      CHECK(!tv_npy_read_memory(wide, (int64_t)cut, NULL));
+      EQUAL(tv_error(), TV_EFORMAT);
+      tv_error_clear();
+    }
+  }
+}
+
+TEST(any_device_may_be_asked_for) {
+  char file[200];
+  tv_npy_options o = TV_NPY_OPTIONS;
+  o.device = far_device();
+  tv_tensor *x = tv_npy_read_memory(file, (int64_t)make(file, FORTRAN, 0, six, sizeof six), &o);
+  EQUAL(tv_tensor_device(x), far_device());
+  HOLDS(tv_to(x, TV_CPU), 1, 3, 5, 2, 4, 6);
+  OK(tv_device_set(far_device()));
+  x = tv_npy_read_memory(file, (int64_t)make_six(file), NULL);
+  OK(tv_device_set(TV_CPU));
+  EQUAL(tv_tensor_device(x), far_device());
+  folder_enter();
+  file_put("x.npy", file, make_six(file));
+  o.map = TV_NPY_MAP;
+  x = tv_npy_load("x.npy", &o);
+  EQUAL(tv_tensor_device(x), far_device());
+  HOLDS(tv_to(x, TV_CPU), 1, 2, 3, 4, 5, 6);
+  o.require_map = true;
+  FAILS(TV_EUNSUPPORTED, "npy_load: x.npy: cannot be mapped: the device is not cpu",
+        tv_npy_load("x.npy", &o));
+  o.device = TV_CPU;
+  CHECK(mkfifo("fifo", 0600) == 0);
+  const int fifo = open("fifo", O_RDWR);
+  CHECK(fifo >= 0 && write(fifo, file, make_six(file)) > 0);
+  FAILS(TV_EUNSUPPORTED, "npy_load: fifo: cannot be mapped: it is no regular file",
+        tv_npy_load("fifo", &o));
+  close(fifo);
   folder_leave();
 }
 
@@ -256,10 +310,18 @@ TEST(a_stream_is_believed_as_far_as_it_delivers) {
   tv_tensor *x = through_pipe(file, size, 65536);
   OK(x);
   CHECK(!memcmp(tv_tensor_data(x), data, (size_t)n));
+  for (int64_t k = 1; k < 20; k++) { /* storage is made anew as it grows */
+    tvi_memory_fail(k, false);
+    x = through_pipe(file, size, 65536);
+    tvi_memory_fail(0, false);
+    CHECK(x || tv_error() == TV_ENOMEM);
+    tv_error_clear();
+  }
   snprintf(text, sizeof text, header, 4000000000000000000L);
   FAILS(TV_EFORMAT, /* and not for want of memory: storage grows with what arrives */
         "npy_read_fd: pipe: byte 86: found the end of the file, expected 4000000000000000000 bytes "
-        "for shape [4000000000000000000] of uint8",
+        "for "
+        "shape [4000000000000000000] of uint8",
         through_pipe(file, make(file, text, 0, data, 0), 100));
   free(data);
   free(file);
@@ -286,6 +348,13 @@ TEST(any_call_may_fail) {
   folder_enter();
   file_put("x.npy", file, make_six(file));
   for (int map = TV_NPY_COPY; map <= TV_NPY_MAP; map++) {
+    tv_npy_layout layout = TV_NPY_LAYOUT;
+    for (int64_t n = 1; faults_begin(n, EIO); n++) {
+      const tv_status status = tv_npy_info("x.npy", NULL, &layout);
+      faults_end();
+      CHECK(status == TV_EIO || n > 5);
+      tv_error_clear();
+    }
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
       tv_npy_options o = TV_NPY_OPTIONS;
       o.map = (tv_npy_map)map;
@@ -372,6 +441,9 @@ TEST(arguments_without_meaning_are_refused) {
   FAILS(TV_EVALUE, "npy_read_fd: name is NULL", tv_npy_read_fd(0, NULL, NULL));
   FAILS(TV_EVALUE, "npy_read_fd: fd is -1", tv_npy_read_fd(-1, "x", NULL));
   FAILS(TV_EVALUE, "npy_read_memory: bytes is NULL", tv_npy_read_memory(NULL, 1, NULL));
+  FAILS(TV_EFORMAT,
+        "npy_read_memory: byte 0: found the end of the file, expected magic, version and length",
+        tv_npy_read_memory(NULL, 0, NULL));
   FAILS(TV_EVALUE, "npy_read_memory: size is -1", tv_npy_read_memory("", -1, NULL));
   FAILS_STATUS(TV_EVALUE, "npy_info: path is NULL", tv_npy_info(NULL, NULL, &layout));
   FAILS_STATUS(TV_EVALUE, "npy_info: layout is NULL", tv_npy_info("x", NULL, NULL));
@@ -407,6 +479,7 @@ TEST(the_data_of_the_tree_are_read) {
 
 TEST_MAIN("npy_read", CASE(memory_is_read), CASE(fortran_order_is_a_view),
           CASE(big_endian_is_swapped), CASE(a_file_cut_at_any_byte_is_refused),
+          CASE(versions_2_and_3_are_read_and_refused_when_cut), CASE(any_device_may_be_asked_for),
           CASE(info_tells_the_header), CASE(maps_show_the_files_own_pages),
           CASE(a_writable_map_is_written_in_place_and_the_file_keeps_its_bytes),
           CASE(what_cannot_be_mapped_is_copied_or_refused), CASE(saving_over_a_mapped_file_is_safe),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Saving .npy files: every layout, any failure. The bytes are compared with NumPy's in
  * tests/conformance/test_npy.py. */
+#include "far.h"
 #include "faults.h"
 #include "memory.h"
 
@@ -62,6 +63,27 @@ TEST(strided_arrays_larger_than_the_buffer_are_streamed) {
   OK(tv_device_memory(TV_CPU, &after));
   EQUAL(after.reserved, before.reserved); /* no second array */
   SAME(tv_npy_load("x.npy", NULL), x);
+  folder_leave();
+}
+
+TEST(tensors_of_another_device_are_fetched_in_pieces) {
+  folder_enter();
+  tv_tensor *x = tv_reshape(tv_arange_int(TV_I64, 0, 200000, 1), TV_SHAPE(400, 500));
+  SAME(saved(tv_to(x, far_device())), x);
+  tv_tensor *turned = tv_matrix_transpose(tv_to(x, far_device()));
+  SAME(saved(turned), tv_to(turned, TV_CPU));
+  x = tv_zeros(TV_F32, TV_SHAPE(0, 3));
+  SAME(saved(tv_to(x, far_device())), x);
+  tv_tensor *far = tv_to(tv_ones(TV_F32, TV_SHAPE(3)), far_device());
+  int64_t n = 0;
+  for (tv_status status = TV_ENOMEM; status; tv_error_clear()) {
+    tvi_memory_fail(++n, false);
+    status = tv_npy_save("x.npy", far, NULL);
+    tvi_memory_fail(0, false);
+    EQUAL(folder_files(), 1);
+  }
+  CHECK(n > 3);
+  HOLDS(tv_npy_load("x.npy", NULL), 1, 1, 1);
   folder_leave();
 }
 
@@ -141,6 +163,7 @@ TEST(arguments_without_meaning_are_refused) {
 }
 
 TEST_MAIN("npy_write", CASE(every_layout_is_saved_in_its_order),
+          CASE(tensors_of_another_device_are_fetched_in_pieces),
           CASE(strided_arrays_larger_than_the_buffer_are_streamed),
           CASE(scratch_files_are_not_synced), CASE(any_call_may_fail_and_the_file_is_old_or_new),
           CASE(any_allocation_may_fail), CASE(full_disks_are_told),

@@ -33,4 +33,5 @@ TEST(dtypes_that_rows_give) {
   EQUAL(tvi_op_result(TVI_OP_where, TV_BOOL), TV_BOOL);
 }
 
-TEST_MAIN("op", CASE(positions_and_names), CASE(dtypes_that_rows_run_in), CASE(dtypes_that_rows_give))
+TEST_MAIN("op", CASE(positions_and_names), CASE(dtypes_that_rows_run_in),
+          CASE(dtypes_that_rows_give))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Optimizers: steps against PyTorch's numbers (float64: w = 1, gradients .5, .25, -.1, rate .1), all or
- * nothing, slots, clipping. */
+ * Optimizers: steps against PyTorch's numbers (float64: w = 1, gradients .5, .25, -.1, rate .1),
+ * all or nothing, slots, clipping. */
 #include <math.h>
 
 #include "check.h"
@@ -119,7 +119,8 @@ TEST(gradients_that_do_not_fit_are_refused) {
                tv_optimizer_step(o, 2, twice, (tv_tensor *[]){ones, ones}));
   void *data;
   OK(tv_variable_map(v, false, &data));
-  FAILS_STATUS(TV_EBUSY, "optimizer_step: Variable 'Variable' is mapped", tv_optimizer_step(o, 1, &v, &(tv_tensor *){ones}));
+  FAILS_STATUS(TV_EBUSY, "optimizer_step: Variable 'Variable' is mapped",
+               tv_optimizer_step(o, 1, &v, &(tv_tensor *){ones}));
   OK(tv_variable_unmap(v));
   EQUAL(tv_optimizer_steps(o), 0);
   tv_optimizer_release(o);
@@ -141,13 +142,15 @@ TEST(bad_options_are_refused) {
   CHECK(!tv_sgd_new(&s));
   EQUAL(tv_error(), TV_EVALUE);
   tv_error_clear();
-  FAILS_STATUS(TV_EVALUE, "optimizer_step: optimizer is NULL", tv_optimizer_step(NULL, 0, NULL, NULL));
+  FAILS_STATUS(TV_EVALUE, "optimizer_step: optimizer is NULL",
+               tv_optimizer_step(NULL, 0, NULL, NULL));
   tv_optimizer_release(NULL);
   CHECK(!tv_optimizer_retain(NULL));
 }
 
 TEST(clipping_scales_to_the_joint_norm) {
-  tv_tensor *g[] = {tv_full(TV_F32, TV_SHAPE(2), tv_scalar(3)), tv_full(TV_F64, TV_SHAPE(1), tv_scalar(4))};
+  tv_tensor *g[] = {tv_full(TV_F32, TV_SHAPE(2), tv_scalar(3)),
+                    tv_full(TV_F64, TV_SHAPE(1), tv_scalar(4))};
   tv_tensor *clipped[2];
   double norm = 0;
   OK(tv_clip_by_global_norm(2, g, 1, clipped, &norm));
@@ -184,7 +187,8 @@ TEST(failed_allocation_changes_no_variable_and_no_slot) {
     tv_scope_begin(&scope);
     tv_optimizer *const o = tv_adam_new(&options);
     tv_variable *const both[] = {scalar(TV_F64, 1), scalar(TV_F32, 1)};
-    tv_tensor *const g[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(.5)), tv_full(TV_F32, TV_SCALAR_SHAPE, tv_scalar(.5))};
+    tv_tensor *const g[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(.5)),
+                            tv_full(TV_F32, TV_SCALAR_SHAPE, tv_scalar(.5))};
     tvi_memory_fail(fail, fail % 2);
     const tv_status status = tv_optimizer_step(o, 2, both, g);
     tvi_memory_fail(0, false);
@@ -208,7 +212,8 @@ TEST(failed_allocation_changes_no_variable_and_no_slot) {
 }
 
 TEST_MAIN("optimizer", CASE(sgd_plain), CASE(sgd_momentum), CASE(sgd_nesterov), CASE(adam),
-          CASE(learning_rate_may_change), CASE(half_precision_gathers_in_f32), CASE(complex_second_moment_is_real),
-          CASE(gradients_that_do_not_fit_are_refused), CASE(bad_options_are_refused),
-          CASE(clipping_scales_to_the_joint_norm), CASE(clipping_refuses_what_is_not_finite),
+          CASE(learning_rate_may_change), CASE(half_precision_gathers_in_f32),
+          CASE(complex_second_moment_is_real), CASE(gradients_that_do_not_fit_are_refused),
+          CASE(bad_options_are_refused), CASE(clipping_scales_to_the_joint_norm),
+          CASE(clipping_refuses_what_is_not_finite),
           CASE(failed_allocation_changes_no_variable_and_no_slot))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * How dtypes meet: NumPy 2.2's table for every pair, weak scalars, several at once, strict promotion.
- * (tests/conformance asks NumPy itself.) */
+ * How dtypes meet: NumPy 2.2's table for every pair, weak scalars, several at once, strict
+ * promotion. (tests/conformance asks NumPy itself.) */
 #include <string.h>
 
 #include "check.h"
@@ -36,10 +36,11 @@ TEST(every_pair) {
     const char *word = table[a];
     for (int b = 0; b < TV_DTYPE_COUNT; b++, word += *word != 0) {
       const size_t length = strcspn(word, " ");
-      const tv_dtype want = dtype_of(word, length), got = tv_promote_types((tv_dtype)a, (tv_dtype)b);
+      const tv_dtype want = dtype_of(word, length),
+                     got = tv_promote_types((tv_dtype)a, (tv_dtype)b);
       if (got != want)
-        check_fail(CHECK_HERE, "%s with %s: %s, not %s", tv_dtype_name((tv_dtype)a), tv_dtype_name((tv_dtype)b),
-                   tv_dtype_name(got), tv_dtype_name(want));
+        check_fail(CHECK_HERE, "%s with %s: %s, not %s", tv_dtype_name((tv_dtype)a),
+                   tv_dtype_name((tv_dtype)b), tv_dtype_name(got), tv_dtype_name(want));
       word += length;
     }
   }
@@ -67,15 +68,17 @@ TEST(weak_scalars_have_a_kind_and_no_width) {
     EQUAL(meet(dtype, tv_scalar((_Bool)1)), dtype);
     EQUAL(meet(dtype, tv_scalar(1)), dtype == TV_BOOL ? TV_I64 : dtype);
     EQUAL(meet(dtype, tv_scalar(1.)), is_exact ? TV_F64 : dtype);
-    EQUAL(meet(dtype, tv_scalar_complex(0, 1)),
-          is_complex ? dtype : is_exact || dtype == TV_F64 ? TV_C128 : TV_C64);
+    EQUAL(meet(dtype, tv_scalar_complex(0, 1)), is_complex                    ? dtype
+                                                : is_exact || dtype == TV_F64 ? TV_C128
+                                                                              : TV_C64);
   }
   EQUAL(tv_result_type(2, (tv_tensor *[]){tv_scalar(1), tv_scalar(1.)}), TV_F64);
   EQUAL(tv_result_type(2, (tv_tensor *[]){tv_scalar(1), tv_scalar(1)}), TV_I64);
 }
 
 static tv_dtype three(tv_dtype a, tv_dtype b, tv_dtype c) {
-  return tv_result_type(3, (tv_tensor *[]){tv_zeros(a, TV_SHAPE(1)), tv_zeros(b, TV_SHAPE(1)), tv_zeros(c, TV_SHAPE(1))});
+  return tv_result_type(3, (tv_tensor *[]){tv_zeros(a, TV_SHAPE(1)), tv_zeros(b, TV_SHAPE(1)),
+                                           tv_zeros(c, TV_SHAPE(1))});
 }
 
 TEST(several_fold_into_the_highest_kind) {
@@ -85,11 +88,16 @@ TEST(several_fold_into_the_highest_kind) {
 }
 
 TEST(casting_rules) {
-  CHECK(tv_can_cast(TV_I64, TV_F32, TV_CAST_SAME_KIND) && !tv_can_cast(TV_I64, TV_F32, TV_CAST_SAFE));
-  CHECK(tv_can_cast(TV_F64, TV_F16, TV_CAST_SAME_KIND) && tv_can_cast(TV_U8, TV_I8, TV_CAST_SAME_KIND));
-  CHECK(tv_can_cast(TV_BOOL, TV_I8, TV_CAST_SAFE) && tv_can_cast(TV_F64, TV_C64, TV_CAST_SAME_KIND));
-  CHECK(!tv_can_cast(TV_F64, TV_I64, TV_CAST_SAME_KIND) && !tv_can_cast(TV_I64, TV_U8, TV_CAST_SAME_KIND));
-  CHECK(!tv_can_cast(TV_I8, TV_BOOL, TV_CAST_SAME_KIND) && !tv_can_cast(TV_C64, TV_F64, TV_CAST_SAME_KIND));
+  CHECK(tv_can_cast(TV_I64, TV_F32, TV_CAST_SAME_KIND) &&
+        !tv_can_cast(TV_I64, TV_F32, TV_CAST_SAFE));
+  CHECK(tv_can_cast(TV_F64, TV_F16, TV_CAST_SAME_KIND) &&
+        tv_can_cast(TV_U8, TV_I8, TV_CAST_SAME_KIND));
+  CHECK(tv_can_cast(TV_BOOL, TV_I8, TV_CAST_SAFE) &&
+        tv_can_cast(TV_F64, TV_C64, TV_CAST_SAME_KIND));
+  CHECK(!tv_can_cast(TV_F64, TV_I64, TV_CAST_SAME_KIND) &&
+        !tv_can_cast(TV_I64, TV_U8, TV_CAST_SAME_KIND));
+  CHECK(!tv_can_cast(TV_I8, TV_BOOL, TV_CAST_SAME_KIND) &&
+        !tv_can_cast(TV_C64, TV_F64, TV_CAST_SAME_KIND));
 }
 
 TEST(strict_promotion_refuses_mixtures) {
@@ -103,5 +111,6 @@ TEST(strict_promotion_refuses_mixtures) {
   FAILS_STATUS(TV_EVALUE, "promotion_set: 9 is no promotion", tv_promotion_set((tv_promotion)9));
 }
 
-TEST_MAIN("promotion", CASE(every_pair), CASE(no_dtype_is_refused), CASE(weak_scalars_have_a_kind_and_no_width),
-          CASE(several_fold_into_the_highest_kind), CASE(casting_rules), CASE(strict_promotion_refuses_mixtures))
+TEST_MAIN("promotion", CASE(every_pair), CASE(no_dtype_is_refused),
+          CASE(weak_scalars_have_a_kind_and_no_width), CASE(several_fold_into_the_highest_kind),
+          CASE(casting_rules), CASE(strict_promotion_refuses_mixtures))

@@ -66,15 +66,18 @@ TEST(scopes_left_open_are_ended_and_named) {
   FAILS_STATUS(TV_ESCOPE, "scope_end: a scope inside is still open: begun at there.c:42",
                tv_scope_end(&outer, &y));
   HOLDS(y, 1); /* through both */
-  FAILS_STATUS(TV_ESCOPE, "scope_end: this scope is not open on this thread", tv_scope_end(&inner, NULL));
+  FAILS_STATUS(TV_ESCOPE, "scope_end: this scope is not open on this thread",
+               tv_scope_end(&inner, NULL));
 }
 
 TEST(ended_twice_or_never_begun_is_an_error) {
   tv_scope scope, never = {12345};
   OK(tv_scope_begin(&scope));
   OK(tv_scope_end(&scope, NULL));
-  FAILS_STATUS(TV_ESCOPE, "scope_end: this scope is not open on this thread", tv_scope_end(&scope, NULL));
-  FAILS_STATUS(TV_ESCOPE, "scope_end: this scope is not open on this thread", tv_scope_end(&never, NULL));
+  FAILS_STATUS(TV_ESCOPE, "scope_end: this scope is not open on this thread",
+               tv_scope_end(&scope, NULL));
+  FAILS_STATUS(TV_ESCOPE, "scope_end: this scope is not open on this thread",
+               tv_scope_end(&never, NULL));
   FAILS_STATUS(TV_EVALUE, "scope_end: scope is NULL", tv_scope_end(NULL, NULL));
   FAILS_STATUS(TV_EVALUE, "scope_begin: scope is NULL", tv_scope_begin(NULL));
 }
@@ -149,8 +152,12 @@ TEST(random_sequences_leave_nothing) {
         case 0:
           if (depth < 8) tv_scope_begin(&open[depth++]);
           break;
-        case 1: x = tv_add(one(), tv_scalar(1)); break;
-        case 2: tv_scope_keep(x); break;
+        case 1:
+          x = tv_add(one(), tv_scalar(1));
+          break;
+        case 2:
+          tv_scope_keep(x);
+          break;
         default:
           if (depth) {
             depth = (int)(state >> 16 & 7) % depth;
@@ -164,8 +171,9 @@ TEST(random_sequences_leave_nothing) {
   }
 }
 
-TEST_MAIN("scope", CASE(end_releases_what_it_owns), CASE(kept_tensor_moves_out), CASE(any_number_may_be_kept),
-          CASE(keeping_what_another_scope_owns_does_nothing), CASE(retained_tensor_outlives_its_scope),
-          CASE(scopes_left_open_are_ended_and_named), CASE(ended_twice_or_never_begun_is_an_error),
-          CASE(end_reports_the_first_failure_inside), CASE(outermost_scopes), CASE(another_thread_cannot_end_it),
+TEST_MAIN("scope", CASE(end_releases_what_it_owns), CASE(kept_tensor_moves_out),
+          CASE(any_number_may_be_kept), CASE(keeping_what_another_scope_owns_does_nothing),
+          CASE(retained_tensor_outlives_its_scope), CASE(scopes_left_open_are_ended_and_named),
+          CASE(ended_twice_or_never_begun_is_an_error), CASE(end_reports_the_first_failure_inside),
+          CASE(outermost_scopes), CASE(another_thread_cannot_end_it),
           CASE(random_sequences_leave_nothing))

@@ -47,5 +47,5 @@ TEST(adopted_bytes_may_be_written) {
   EQUAL(released, 1);
 }
 
-TEST_MAIN("storage", CASE(counted_bytes), CASE(no_bytes_need_no_block), CASE(borrowed_bytes_go_back_once),
-          CASE(adopted_bytes_may_be_written))
+TEST_MAIN("storage", CASE(counted_bytes), CASE(no_bytes_need_no_block),
+          CASE(borrowed_bytes_go_back_once), CASE(adopted_bytes_may_be_written))

@@ -27,7 +27,8 @@ TEST(counts_of_all_threads_add_up) {
   pthread_t threads[2 * THREADS];
   const int64_t before = tvi_counted(TVI_RESERVED);
   for (int k = 0; k < 2 * THREADS; k++)
-    EQUAL(pthread_create(&threads[k], NULL, k % 2 ? count_registered : count_unregistered, NULL), 0);
+    EQUAL(pthread_create(&threads[k], NULL, k % 2 ? count_registered : count_unregistered, NULL),
+          0);
   CHECK(tvi_counted(TVI_RESERVED) <= before + 2 * THREADS * ROUNDS); /* a question meanwhile */
   for (int k = 0; k < 2 * THREADS; k++) pthread_join(threads[k], NULL);
   EQUAL(tvi_counted(TVI_RESERVED), before + 2 * THREADS * ROUNDS);

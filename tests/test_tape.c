@@ -34,9 +34,10 @@ TEST(one_gradient_unless_persistent) {
   tv_tape *const once = tv_tape_begin(NULL);
   tv_tensor *y = tv_sum(tv_read(v), TV_ALL_AXES);
   OK(tv_tape_gradient(once, y, 1, &v, &g));
-  FAILS_STATUS(TV_ETAPE,
-               "tape_gradient: this tape has given its gradient: begin it with persistent to ask again",
-               tv_tape_gradient(once, y, 1, &v, &g));
+  FAILS_STATUS(
+      TV_ETAPE,
+      "tape_gradient: this tape has given its gradient: begin it with persistent to ask again",
+      tv_tape_gradient(once, y, 1, &v, &g));
   CHECK(!g);
   OK(tv_tape_end(once));
   tv_tape *const often = tape_of(true, TV_MUTATION_SNAPSHOT);
@@ -102,7 +103,8 @@ TEST(watch_and_stop_gradient) {
   tv_tensor *const x = tv_arange(TV_F64, 1, 4, 1), *g;
   tv_tape *const tape = tape_of(true, TV_MUTATION_SNAPSHOT);
   OK(tv_tape_watch(tape, x));
-  FAILS_STATUS(TV_EDTYPE, "tape_watch: int64 carries no gradient", tv_tape_watch(tape, tv_arange_int(TV_I64, 0, 3, 1)));
+  FAILS_STATUS(TV_EDTYPE, "tape_watch: int64 carries no gradient",
+               tv_tape_watch(tape, tv_arange_int(TV_I64, 0, 3, 1)));
   tv_tensor *const y = tv_multiply(x, tv_stop_gradient(x));
   OK(tv_tape_gradient_of(tape, y, 1, &x, &g));
   HOLDS(g, 1, 2, 3);
@@ -140,7 +142,8 @@ TEST(untrainable_and_integer_variables_are_not_watched) {
   tv_variable_release(n);
 }
 
-/* Only what a gradient reads is kept: exp its result, multiply what the other input needs, add nothing. */
+/* Only what a gradient reads is kept: exp its result, multiply what the other input needs, add
+ * nothing. */
 TEST(keeps_only_what_gradients_read) {
   enum { N = 1 << 16, BYTES = N * 8 };
   tv_variable *const v = tv_variable_new(tv_ones(TV_F64, TV_SHAPE(N)), NULL);
@@ -185,8 +188,8 @@ TEST(gradient_lets_go_of_values) {
   tv_variable_release(v);
 }
 
-/* A million ops, forward, backward and given back, in a thread with a stack of 64 KiB. Sanitizers need
- * larger frames, and are slower. */
+/* A million ops, forward, backward and given back, in a thread with a stack of 64 KiB. Sanitizers
+ * need larger frames, and are slower. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { LENGTH = 50000, STACK = 8 << 20 };
 #else
@@ -250,8 +253,9 @@ TEST(failed_allocation_leaves_no_handle) {
   CHECK(points > 20);
 }
 
-TEST_MAIN("tape", CASE(one_gradient_unless_persistent), CASE(wrong_tapes_are_named), CASE(scope_ends_its_tapes),
-          CASE(nested_tapes_both_see), CASE(watch_and_stop_gradient), CASE(paused_recording_sees_nothing),
-          CASE(untrainable_and_integer_variables_are_not_watched), CASE(keeps_only_what_gradients_read),
-          CASE(gradient_lets_go_of_values), CASE(a_million_ops_in_a_small_stack),
-          CASE(failed_allocation_leaves_no_handle))
+TEST_MAIN("tape", CASE(one_gradient_unless_persistent), CASE(wrong_tapes_are_named),
+          CASE(scope_ends_its_tapes), CASE(nested_tapes_both_see), CASE(watch_and_stop_gradient),
+          CASE(paused_recording_sees_nothing),
+          CASE(untrainable_and_integer_variables_are_not_watched),
+          CASE(keeps_only_what_gradients_read), CASE(gradient_lets_go_of_values),
+          CASE(a_million_ops_in_a_small_stack), CASE(failed_allocation_leaves_no_handle))

@@ -28,13 +28,15 @@ TEST(asking_null) {
   EQUAL(tv_tensor_size(NULL), 0);
   EQUAL(tv_tensor_bytes(NULL), 0);
   EQUAL(tv_tensor_device(NULL), TV_DEVICE_NONE);
-  CHECK(!tv_tensor_is_contiguous(NULL) && !tv_tensor_is_weak(NULL) && !tv_tensor_shares(NULL, NULL));
+  CHECK(!tv_tensor_is_contiguous(NULL) && !tv_tensor_is_weak(NULL) &&
+        !tv_tensor_shares(NULL, NULL));
   FAILS(TV_EVALUE, "tensor_data: x is NULL", tv_tensor_data(NULL));
   FAILS_STATUS(TV_EVALUE, "tensor_copy_out: x is NULL", tv_tensor_copy_out(NULL, NULL, 0));
 }
 
 TEST(data_of_a_view_is_compact_and_stays) {
-  tv_tensor *const x = tv_reshape(tv_arange(TV_I32, 0, 6, 1), TV_SHAPE(2, 3)), *const t = tv_matrix_transpose(x);
+  tv_tensor *const x = tv_reshape(tv_arange(TV_I32, 0, 6, 1), TV_SHAPE(2, 3)),
+                   *const t = tv_matrix_transpose(x);
   const int32_t *const data = tv_tensor_data(t);
   const int32_t want[] = {0, 3, 1, 4, 2, 5};
   CHECK(!memcmp(data, want, sizeof want));
@@ -43,7 +45,8 @@ TEST(data_of_a_view_is_compact_and_stays) {
 }
 
 TEST(strided_data_shows_steps) {
-  tv_tensor *const x = tv_reshape(tv_arange(TV_I32, 0, 6, 1), TV_SHAPE(2, 3)), *const y = tv_flip(x, TV_AXES(1));
+  tv_tensor *const x = tv_reshape(tv_arange(TV_I32, 0, 6, 1), TV_SHAPE(2, 3)), *const y = tv_flip(
+                                                                                   x, TV_AXES(1));
   int64_t steps[2];
   const int32_t *const first = tv_tensor_data_strided(y, steps);
   EQUAL(*first, 2);
@@ -55,7 +58,8 @@ TEST(strided_data_shows_steps) {
 TEST(copy_out_checks_room) {
   float out[6] = {9, 9, 9, 9, 9, 9};
   tv_tensor *const x = tv_matrix_transpose(tv_reshape(tv_arange(TV_F32, 0, 6, 1), TV_SHAPE(2, 3)));
-  FAILS_STATUS(TV_EVALUE, "tensor_copy_out: room for 20 bytes, there are 24", tv_tensor_copy_out(x, out, 20));
+  FAILS_STATUS(TV_EVALUE, "tensor_copy_out: room for 20 bytes, there are 24",
+               tv_tensor_copy_out(x, out, 20));
   CHECK(out[0] == 9);
   OK(tv_tensor_copy_out(x, out, sizeof out));
   CHECK(out[1] == 3 && out[5] == 5);
@@ -73,7 +77,8 @@ TEST(items) {
   EQUAL(i, 1);
   OK(tv_item_f64(tv_scalar(UINT64_MAX), &r));
   CHECK(r == 0x1p64);
-  FAILS_STATUS(TV_ESHAPE, "item_f64: shape [2] has 2 elements, not 1", tv_item_f64(tv_zeros(TV_F32, TV_SHAPE(2)), &r));
+  FAILS_STATUS(TV_ESHAPE, "item_f64: shape [2] has 2 elements, not 1",
+               tv_item_f64(tv_zeros(TV_F32, TV_SHAPE(2)), &r));
   FAILS_STATUS(TV_EDTYPE, "item_i64: x is complex64: take tv_real or tv_imag first",
                tv_item_i64(tv_zeros(TV_C64, TV_SHAPE(1)), &i));
   FAILS_STATUS(TV_EVALUE, "item_f64: value is NULL", tv_item_f64(tv_scalar(1), NULL));
@@ -147,7 +152,8 @@ TEST(impossible_shapes_are_refused) {
   FAILS(TV_EDTYPE, "zeros: 15 is no dtype", tv_zeros(TV_DTYPE_COUNT, TV_SHAPE(2)));
   FAILS(TV_ESHAPE, "zeros: 65 axes: 0 to 64 are possible", tv_zeros(TV_F32, 65, (int64_t[65]){0}));
   FAILS(TV_EVALUE, "zeros: shape is NULL", tv_zeros(TV_F32, 2, NULL));
-  FAILS(TV_EOVERFLOW, "zeros: shape [0, 4611686018427387904, 4] of float32 has more than 2^63 - 1 bytes",
+  FAILS(TV_EOVERFLOW,
+        "zeros: shape [0, 4611686018427387904, 4] of float32 has more than 2^63 - 1 bytes",
         tv_zeros(TV_F32, TV_SHAPE(0, INT64_C(1) << 62, 4)));
   int64_t ones[TV_MAX_RANK];
   for (int k = 0; k < TV_MAX_RANK; k++) ones[k] = 1;
@@ -163,6 +169,7 @@ TEST(more_than_there_is_memory_for) {
 }
 
 TEST_MAIN("tensor", CASE(asking), CASE(asking_null), CASE(data_of_a_view_is_compact_and_stays),
-          CASE(strided_data_shows_steps), CASE(copy_out_checks_room), CASE(items), CASE(weak_scalars_have_data),
-          CASE(steps_of_axes_of_size_one_mean_nothing), CASE(counts_are_exact_across_threads), CASE(size_arithmetic),
+          CASE(strided_data_shows_steps), CASE(copy_out_checks_room), CASE(items),
+          CASE(weak_scalars_have_data), CASE(steps_of_axes_of_size_one_mean_nothing),
+          CASE(counts_are_exact_across_threads), CASE(size_arithmetic),
           CASE(impossible_shapes_are_refused), CASE(more_than_there_is_memory_for))

@@ -116,7 +116,8 @@ TEST(snapshot_outlives_variable) {
 
 TEST(null_is_named) {
   FAILS(TV_EVALUE, "read: variable is NULL", tv_read(NULL));
-  FAILS_STATUS(TV_EVALUE, "variable_assign: variable is NULL", tv_variable_assign(NULL, tv_scalar(1)));
+  FAILS_STATUS(TV_EVALUE, "variable_assign: variable is NULL",
+               tv_variable_assign(NULL, tv_scalar(1)));
   EQUAL(tv_variable_dtype(NULL), TV_DTYPE_NONE);
   EQUAL(tv_variable_rank(NULL), -1);
   EQUAL(tv_variable_device(NULL), TV_DEVICE_NONE);
@@ -178,6 +179,7 @@ TEST(readers_see_whole_versions_while_others_write) {
 
 TEST_MAIN("variable", CASE(new_has_defaults), CASE(options_are_kept), CASE(memory_is_copied),
           CASE(whole_value_is_shared_and_part_is_copied), CASE(borrowed_bytes_are_copied),
-          CASE(weak_scalar_becomes_its_dtype), CASE(npy_file_becomes_value), CASE(bad_options_are_refused),
-          CASE(read_is_a_snapshot), CASE(snapshot_outlives_variable), CASE(null_is_named), CASE(retain_keeps_it),
+          CASE(weak_scalar_becomes_its_dtype), CASE(npy_file_becomes_value),
+          CASE(bad_options_are_refused), CASE(read_is_a_snapshot), CASE(snapshot_outlives_variable),
+          CASE(null_is_named), CASE(retain_keeps_it),
           CASE(readers_see_whole_versions_while_others_write))

@@ -23,7 +23,8 @@ TV_API int tv_device_count(void);
 /** Name of a device, "cpu" or "cuda:0"; NULL with TV_EDEVICE if there is none of this number. */
 TV_API const char *tv_device_name(tv_device device);
 
-/** The device of a name. TV_EDEVICE, naming those there are, if there is none; *device is then kept. */
+/** The device of a name. TV_EDEVICE, naming those there are, if there is none; *device is then
+ * kept. */
 TV_API tv_status tv_device_find(const char *name, tv_device *device);
 
 /** Make a device the thread's current one, on which creation, random numbers and loads put their

@@ -27,8 +27,8 @@ typedef enum tv_dtype {
   TV_DTYPE_COUNT
 } tv_dtype;
 
-/** What a dtype may become: every value kept, or the kind kept in bool < unsigned < integer < real <
- *  complex, which is what assigning to a Variable accepts. */
+/** What a dtype may become: every value kept, or the kind kept in bool < unsigned < integer < real
+ * < complex, which is what assigning to a Variable accepts. */
 typedef enum tv_casting { TV_CAST_SAFE, TV_CAST_SAME_KIND } tv_casting;
 
 /** How operands of different dtypes meet: as in NumPy 2 (NEP 50), or not at all. */

@@ -27,12 +27,12 @@
 #else
 #define TV_BEGIN_C
 #define TV_END_C
-#define TV_LIST_(...)                                              \
-  (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
-      (const int64_t[]) { __VA_ARGS__ }
+#define TV_LIST_(...) \
+  (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
 #endif
 
-/** A shape written in place, `TV_SHAPE(3, 4)`: two arguments, the number of axes and their sizes. */
+/** A shape written in place, `TV_SHAPE(3, 4)`: two arguments, the number of axes and their sizes.
+ */
 #define TV_SHAPE(...) TV_LIST_(__VA_ARGS__)
 /** A list of axes written in place, `TV_AXES(0, -1)`: two arguments, as TV_SHAPE. */
 #define TV_AXES(...) TV_LIST_(__VA_ARGS__)

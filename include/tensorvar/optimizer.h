@@ -29,16 +29,16 @@ typedef struct tv_adam_options {
 #define TV_ADAM_OPTIONS \
   { sizeof(tv_adam_options), 1e-3, .9, .999, 1e-8 }
 
-/** An optimizer; NULL options are the defaults. TV_EVALUE: a rate negative or not finite, a momentum
- *  or beta outside [0, 1), epsilon negative. */
+/** An optimizer; NULL options are the defaults. TV_EVALUE: a rate negative or not finite, a
+ * momentum or beta outside [0, 1), epsilon negative. */
 TV_API tv_optimizer *tv_sgd_new(const tv_sgd_options *options);
 TV_API tv_optimizer *tv_adam_new(const tv_adam_options *options);
 
 /**
  * One step: prepare every new value and slot, then commit them all.
  *
- * An optimizer keeps its slots (momentum, moments) per Variable, f32 for f16 and bf16, and holds the
- * Variables it has met. Constraints act at the end; each Variable's version goes up by 1.
+ * An optimizer keeps its slots (momentum, moments) per Variable, f32 for f16 and bf16, and holds
+ * the Variables it has met. Constraints act at the end; each Variable's version goes up by 1.
  *
  * Errors    - TV_ESHAPE, TV_EDTYPE, TV_EDEVICE  a gradient does not fit its Variable
  *           - TV_EVALUE  a Variable appears twice, or something is NULL
@@ -55,8 +55,8 @@ TV_API double tv_optimizer_learning_rate(tv_optimizer *optimizer);
 TV_API tv_status tv_optimizer_set_learning_rate(tv_optimizer *optimizer, double rate);
 
 /**
- * Scale n gradients together so that their joint 2-norm is at most `limit`: by limit * min(1 / norm,
- * 1 / limit).
+ * Scale n gradients together so that their joint 2-norm is at most `limit`: by limit * min(1 /
+ * norm, 1 / limit).
  *
  * clipped[i] may be the same array as gradients. `norm`, if not NULL, is the norm before.
  *

@@ -32,8 +32,8 @@ TV_API tv_tensor *tv_mean(tv_tensor *x, int n_axes, const int64_t *axes);
 TV_API tv_tensor *tv_mean_with(tv_tensor *x, int n_axes, const int64_t *axes,
                                const tv_reduce_options *options);
 
-/** Largest and smallest element. NaN if there is one; +0 is above -0. TV_ESHAPE if an axis to reduce
- *  has no elements; TV_EDTYPE for complex. Gradient: g to the winner, ties in equal parts.
+/** Largest and smallest element. NaN if there is one; +0 is above -0. TV_ESHAPE if an axis to
+ * reduce has no elements; TV_EDTYPE for complex. Gradient: g to the winner, ties in equal parts.
  *  Source: array API 2024.12 `max`, `min`. */
 TV_API tv_tensor *tv_max(tv_tensor *x, int n_axes, const int64_t *axes);
 TV_API tv_tensor *tv_max_with(tv_tensor *x, int n_axes, const int64_t *axes,

@@ -6,9 +6,9 @@
  *     tv_tensor *y = tv_tanh(tv_add(tv_matmul(x, w), b));
  *     tv_status status = tv_scope_end(&scope, &y);     // y lives on in the enclosing scope
  *
- * Every op gives its result to the innermost open scope of its thread, which releases it at its end.
- * A tv_scope holds only a number, so leaving a block early leaves nothing that dangles: ending an
- * outer scope ends those left open inside it first, and says so. */
+ * Every op gives its result to the innermost open scope of its thread, which releases it at its
+ * end. A tv_scope holds only a number, so leaving a block early leaves nothing that dangles: ending
+ * an outer scope ends those left open inside it first, and says so. */
 #ifndef TENSORVAR_SCOPE_H
 #define TENSORVAR_SCOPE_H
 
@@ -19,8 +19,8 @@ typedef struct tv_scope {
   uint64_t id;
 } tv_scope;
 
-/** Open a scope inside the one that is open. Beginning an outermost scope clears the thread's error.
- *  TV_ENOMEM: nothing was opened. */
+/** Open a scope inside the one that is open. Beginning an outermost scope clears the thread's
+ * error. TV_ENOMEM: nothing was opened. */
 #define tv_scope_begin(scope) tv_scope_begin_at((scope), __FILE__, __LINE__)
 TV_API tv_status tv_scope_begin_at(tv_scope *scope, const char *file, int line);
 
@@ -30,10 +30,9 @@ TV_API tv_status tv_scope_begin_at(tv_scope *scope, const char *file, int line);
  * *kept, if kept is not NULL, moves to the enclosing scope; a tensor that this scope does not own
  * stays where it is. Tapes begun in the scope and not ended are ended.
  *
- * Errors    - TV_ESCOPE   this scope is not open on this thread; or scopes inside it were still open,
- *                         which have now been closed (the text says where they began); or *kept was
- *                         this scope's and no scope encloses it: *kept is then released and set to
- *                         NULL (use tv_retain)
+ * Errors    - TV_ESCOPE   this scope is not open on this thread; or scopes inside it were still
+ * open, which have now been closed (the text says where they began); or *kept was this scope's and
+ * no scope encloses it: *kept is then released and set to NULL (use tv_retain)
  *           - any other   the first failure since the scope began
  */
 TV_API tv_status tv_scope_end(tv_scope *scope, tv_tensor **kept);

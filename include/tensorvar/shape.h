@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Views and manipulation: the same elements in another shape. Gradients are the inverse movement. */
+ * Views and manipulation: the same elements in another shape. Gradients are the inverse movement.
+ */
 #ifndef TENSORVAR_SHAPE_H
 #define TENSORVAR_SHAPE_H
 
@@ -7,8 +8,8 @@
 TV_BEGIN_C
 
 /** x with another shape of as many elements, in C order; one size may be -1 and is then worked out.
- *  A view where the steps of x allow it, else a copy. TV_ESHAPE, naming both shapes, if sizes do not
- *  agree. Source: array API 2024.12 `reshape`. */
+ *  A view where the steps of x allow it, else a copy. TV_ESHAPE, naming both shapes, if sizes do
+ * not agree. Source: array API 2024.12 `reshape`. */
 TV_API tv_tensor *tv_reshape(tv_tensor *x, int rank, const int64_t *shape);
 
 /** Axis k of the result is axis axes[k] of x. A view. TV_EVALUE unless axes is a permutation.
@@ -32,7 +33,8 @@ TV_API tv_tensor *tv_squeeze(tv_tensor *x, int n_axes, const int64_t *axes);
 TV_API tv_tensor *tv_flip(tv_tensor *x, int n_axes, const int64_t *axes);
 
 /** The n tensors one after another along an axis; dtypes are promoted together.
- *  TV_EVALUE if n is below 1; TV_ESHAPE if other axes differ. Source: array API 2024.12 `concat`. */
+ *  TV_EVALUE if n is below 1; TV_ESHAPE if other axes differ. Source: array API 2024.12 `concat`.
+ */
 TV_API tv_tensor *tv_concat(int n, tv_tensor *const *tensors, int64_t axis);
 
 /** The n tensors of one shape along a new axis. Source: array API 2024.12 `stack`. */

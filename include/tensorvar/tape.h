@@ -6,13 +6,13 @@
  *     tv_tape_gradient(tape, loss, 1, &v, &g);          // 2 v, of the value that was read
  *     tv_tape_end(tape);
  *
- * A tape sees the ops of its thread from begin to end, those under inner tapes too. It watches every
- * read of a trainable floating or complex Variable, and what tv_tape_watch names. It belongs to the
- * scope that was innermost when it began, which ends it if the caller did not.
+ * A tape sees the ops of its thread from begin to end, those under inner tapes too. It watches
+ * every read of a trainable floating or complex Variable, and what tv_tape_watch names. It belongs
+ * to the scope that was innermost when it began, which ends it if the caller did not.
  *
  * A gradient belongs to the value that was read: a Variable written later does not change it, and
- * reads of several versions add up. Writes are not recorded. The gradient of a real loss by a complex
- * value is dL/da + i dL/db. */
+ * reads of several versions add up. Writes are not recorded. The gradient of a real loss by a
+ * complex value is dL/da + i dL/db. */
 #ifndef TENSORVAR_TAPE_H
 #define TENSORVAR_TAPE_H
 
@@ -21,8 +21,8 @@ TV_BEGIN_C
 
 typedef struct tv_tape tv_tape;
 
-/** What to do if a Variable was written between forward and gradient, and the gradient needs the value
- *  that was read. */
+/** What to do if a Variable was written between forward and gradient, and the gradient needs the
+ * value that was read. */
 typedef enum tv_mutation_policy {
   TV_MUTATION_SNAPSHOT, /* use the value that was read: right by construction */
   TV_MUTATION_ERROR     /* TV_EMUTATED, naming the Variable, both versions, and what wrote */
@@ -50,9 +50,9 @@ TV_API tv_status tv_tape_watch(tv_tape *tape, tv_tensor *x);
 /**
  * Gradients of `target` by n Variables; of its sum, if it has several elements.
  *
- * gradients[i] has the dtype and device of variables[i] and the shape of the value read: zeros if the
- * target does not depend on it. They are the innermost scope's. Where an outer tape is open it records
- * this, so gradients of gradients work; a persistent tape records it itself.
+ * gradients[i] has the dtype and device of variables[i] and the shape of the value read: zeros if
+ * the target does not depend on it. They are the innermost scope's. Where an outer tape is open it
+ * records this, so gradients of gradients work; a persistent tape records it itself.
  *
  * Errors    - TV_ETAPE     not open on this thread, or not persistent and asked before
  *           - TV_EDTYPE    target is neither floating nor complex
@@ -73,7 +73,8 @@ TV_API tv_status tv_tape_gradient_with(tv_tape *tape, tv_tensor *target, tv_tens
 /** Whether the target was computed from a read of the Variable on this tape. */
 TV_API bool tv_tape_depends(tv_tape *tape, tv_tensor *target, tv_variable *variable);
 
-/** Stop all recording on this thread, and go on. They nest. TV_ETAPE: resumed more often than paused. */
+/** Stop all recording on this thread, and go on. They nest. TV_ETAPE: resumed more often than
+ * paused. */
 TV_API tv_status tv_tape_pause(void);
 TV_API tv_status tv_tape_resume(void);
 

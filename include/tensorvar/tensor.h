@@ -19,8 +19,8 @@ typedef struct tv_memory_options {
   bool borrow;
   /** Bytes between neighbours along each axis, one per axis; NULL: C order without gaps. */
   const int64_t *steps;
-  /** Called once when a borrow ends, with `user`: after the last view of it, on whichever thread that
-   *  is, and before the call returns if the call fails. May be NULL. */
+  /** Called once when a borrow ends, with `user`: after the last view of it, on whichever thread
+   * that is, and before the call returns if the call fails. May be NULL. */
   void (*release)(void *user);
   void *user;
   /** Where a copy goes; TV_DEVICE_NONE: the thread's current device. A borrow is on TV_CPU. */
@@ -34,7 +34,8 @@ typedef struct tv_memory_options {
  *
  *     tv_tensor *x = tv_tensor_from_memory(a, TV_F64, TV_SHAPE(3, 4), NULL);
  *
- * Errors    - TV_EVALUE     data is NULL and there are elements; or a borrow misaligned for its dtype
+ * Errors    - TV_EVALUE     data is NULL and there are elements; or a borrow misaligned for its
+ * dtype
  *           - TV_ESHAPE     negative size, or more than 64 axes
  *           - TV_EDTYPE     no dtype
  *           - TV_EDEVICE    a borrow on another device than TV_CPU
@@ -117,12 +118,12 @@ TV_API bool tv_tensor_shares(tv_tensor *x, tv_tensor *y);
  */
 TV_API const void *tv_tensor_data(tv_tensor *x);
 
-/** The first element in host memory, and through `steps` (rank of them) the bytes between neighbours
- *  along each axis. TV_EDEVICE as tv_tensor_data. */
+/** The first element in host memory, and through `steps` (rank of them) the bytes between
+ * neighbours along each axis. TV_EDEVICE as tv_tensor_data. */
 TV_API const void *tv_tensor_data_strided(tv_tensor *x, int64_t *steps);
 
-/** Copy the elements in C order into `out`, which has room for `capacity` bytes, from any device and
- *  layout. TV_EVALUE if that is less than tv_tensor_bytes: nothing is then written. */
+/** Copy the elements in C order into `out`, which has room for `capacity` bytes, from any device
+ * and layout. TV_EVALUE if that is less than tv_tensor_bytes: nothing is then written. */
 TV_API tv_status tv_tensor_copy_out(tv_tensor *x, void *out, int64_t capacity);
 
 /** The element of a tensor of one element, converted as tv_astype would.
@@ -140,10 +141,10 @@ TV_API tv_tensor *tv_astype(tv_tensor *x, tv_dtype dtype);
 /** What tv_cast_checked counted. Begin with TV_CAST_REPORT. */
 typedef struct tv_cast_report {
   size_t size;
-  int64_t n_overflow;       /* finite elements that became infinite, or are out of an integer's range */
-  int64_t n_inexact;        /* others that do not come back when converted back; -0 to 0 does */
+  int64_t n_overflow; /* finite elements that became infinite, or are out of an integer's range */
+  int64_t n_inexact;  /* others that do not come back when converted back; -0 to 0 does */
   int64_t n_nan_to_integer; /* NaN, for which integers and bool have no value */
-  int64_t first;            /* position in C order of the first of all these; -1 if there are none */
+  int64_t first; /* position in C order of the first of all these; -1 if there are none */
 } tv_cast_report;
 #define TV_CAST_REPORT \
   { sizeof(tv_cast_report), 0, 0, 0, -1 }
@@ -165,7 +166,8 @@ enum {
  * report, which may be NULL, is filled on a refusal too. No gradient. Errors as tv_astype, and
  * TV_EVALUE for what is refused, naming count and first position.
  */
-TV_API tv_tensor *tv_cast_checked(tv_tensor *x, tv_dtype dtype, unsigned refuse, tv_cast_report *report);
+TV_API tv_tensor *tv_cast_checked(tv_tensor *x, tv_dtype dtype, unsigned refuse,
+                                  tv_cast_report *report);
 
 /** x on another device; the same handle if it is there already. A weak scalar becomes a tensor.
  *  Gradient: g on the device of x. */
@@ -192,13 +194,13 @@ inline tv_tensor *tv_scalar(unsigned long long x) { return tv_scalar_uint(x); }
 inline tv_tensor *tv_scalar(float x) { return tv_scalar_real(static_cast<double>(x)); }
 inline tv_tensor *tv_scalar(double x) { return tv_scalar_real(x); }
 #else
-#define tv_scalar(x)                   \
-  _Generic((x), _Bool                  \
-           : tv_scalar_bool, float     \
-           : tv_scalar_real, double    \
-           : tv_scalar_real, unsigned long \
+#define tv_scalar(x)                            \
+  _Generic((x), _Bool                           \
+           : tv_scalar_bool, float              \
+           : tv_scalar_real, double             \
+           : tv_scalar_real, unsigned long      \
            : tv_scalar_uint, unsigned long long \
-           : tv_scalar_uint, default   \
+           : tv_scalar_uint, default            \
            : tv_scalar_int)(x)
 #endif
 

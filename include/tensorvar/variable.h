@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Variables: the one thing that changes. A Variable points at its current value and counts versions.
+ * Variables: the one thing that changes. A Variable points at its current value and counts
+ * versions.
  *
- * A new Variable is at version 0. Every write that succeeds adds exactly 1, whatever it changed; one
- * that fails changes nothing: value, version and shape are as before. Readers hold snapshots, which no
- * later write touches: a write goes in place only if nobody else holds the bytes. All functions may
- * be called from any thread; writes to one Variable happen one after another, each as a whole.
+ * A new Variable is at version 0. Every write that succeeds adds exactly 1, whatever it changed;
+ * one that fails changes nothing: value, version and shape are as before. Readers hold snapshots,
+ * which no later write touches: a write goes in place only if nobody else holds the bytes. All
+ * functions may be called from any thread; writes to one Variable happen one after another, each as
+ * a whole.
  *
- * What a write accepts is NumPy's `same_kind`: bool < unsigned < integer < real < complex may only go
- * up, widths may change. */
+ * What a write accepts is NumPy's `same_kind`: bool < unsigned < integer < real < complex may only
+ * go up, widths may change. */
 #ifndef TENSORVAR_VARIABLE_H
 #define TENSORVAR_VARIABLE_H
 
@@ -21,9 +23,9 @@ typedef struct tv_variable tv_variable;
 
 /** When a constraint acts. */
 typedef enum tv_constraint_policy {
-  TV_ON_STEP,       /* after an optimizer's step, as in TensorFlow */
+  TV_ON_STEP,        /* after an optimizer's step, as in TensorFlow */
   TV_ON_EVERY_WRITE, /* on every write, creation included */
-  TV_VALIDATE_ONLY  /* never changes a value: a write that would break it is refused, creation too */
+  TV_VALIDATE_ONLY /* never changes a value: a write that would break it is refused, creation too */
 } tv_constraint_policy;
 
 typedef enum tv_constraint_kind { TV_CONSTRAINT_NONE, TV_CONSTRAINT_CLIP } tv_constraint_kind;
@@ -45,7 +47,8 @@ typedef struct tv_variable_options {
   size_t size;
   const char *name;         /* copied; NULL: "Variable" */
   bool trainable;           /* tapes watch reads of it, if its dtype is floating or complex */
-  bool concurrent_readers;  /* every write goes to fresh storage, so that no reader ever waits for one */
+  bool concurrent_readers;  /* every write goes to fresh storage, so that no reader ever waits for
+                               one */
   const bool *open_axes;    /* one per axis: may change size; NULL: none may */
   tv_constraint constraint; /* real dtypes only */
 } tv_variable_options;
@@ -63,7 +66,8 @@ typedef struct tv_variable_options {
  *
  * Errors    - TV_EVALUE       value is NULL, or options have size 0
  *           - TV_EDTYPE       a constraint on a complex or bool dtype
- *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY, naming constraint, first index and value
+ *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY, naming constraint, first index and
+ * value
  */
 TV_API tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *options);
 
@@ -77,9 +81,9 @@ TV_API tv_variable *tv_variable_new_from_npy(const char *path, const tv_npy_opti
 
 /* Ask ---------------------------------------------------------------------------------------- */
 
-/** The value now, as a snapshot that later writes do not touch. No bytes are copied. Recorded by the
- *  open tapes of this thread if the Variable is trainable and floating or complex.
- *  TV_EBUSY while it is mapped exclusively. */
+/** The value now, as a snapshot that later writes do not touch. No bytes are copied. Recorded by
+ * the open tapes of this thread if the Variable is trainable and floating or complex. TV_EBUSY
+ * while it is mapped exclusively. */
 TV_API tv_tensor *tv_read(tv_variable *variable);
 
 TV_API const char *tv_variable_name(tv_variable *variable);
@@ -96,11 +100,12 @@ TV_API uint64_t tv_variable_version(tv_variable *variable);
 /**
  * Give the Variable a new value.
  *
- * Takes the storage of `value` without a copy if that is dense, in C order, all of its storage, of the
- * same dtype and device, and not borrowed; otherwise copies.
+ * Takes the storage of `value` without a copy if that is dense, in C order, all of its storage, of
+ * the same dtype and device, and not borrowed; otherwise copies.
  *
  * Writes    all of it; version + 1
- * Errors    - TV_ESHAPE       shapes differ on an axis that is not open, naming the Variable and both
+ * Errors    - TV_ESHAPE       shapes differ on an axis that is not open, naming the Variable and
+ * both
  *           - TV_EDTYPE       not same_kind, naming both
  *           - TV_EDEVICE      value is on another device
  *           - TV_EBUSY        mapped
@@ -109,24 +114,27 @@ TV_API uint64_t tv_variable_version(tv_variable *variable);
 TV_API tv_status tv_variable_assign(tv_variable *variable, tv_tensor *value);
 
 /** Add to the Variable, or subtract from it: one atomic read-modify-write, in place if nobody else
- *  holds the bytes. The shape must be the Variable's; a weak scalar is also taken. Errors as assign. */
+ *  holds the bytes. The shape must be the Variable's; a weak scalar is also taken. Errors as
+ * assign. */
 TV_API tv_status tv_variable_assign_add(tv_variable *variable, tv_tensor *value);
 TV_API tv_status tv_variable_assign_sub(tv_variable *variable, tv_tensor *value);
 
-/** Write into part of the Variable, in NumPy's slice notation; value broadcasts into it. A value that
- *  is a view of the Variable is taken as it was before. Errors as assign, and those of tv_slice. */
+/** Write into part of the Variable, in NumPy's slice notation; value broadcasts into it. A value
+ * that is a view of the Variable is taken as it was before. Errors as assign, and those of
+ * tv_slice. */
 TV_API tv_status tv_variable_assign_slice(tv_variable *variable, const char *slice,
                                           tv_tensor *value);
 
-/** Write where the mask is true. The mask is bool and broadcasts to the Variable, and so does value. */
+/** Write where the mask is true. The mask is bool and broadcasts to the Variable, and so does
+ * value. */
 TV_API tv_status tv_variable_assign_where(tv_variable *variable, tv_tensor *mask, tv_tensor *value);
 
 /**
  * A pointer to the Variable's elements, in C order in host memory, for the caller's own loop.
  *
- * The bytes are a private copy: readers see the old value until unmap. With `exclusive` they are the
- * Variable's own where nobody else holds them and they lie on TV_CPU, and reads fail with TV_EBUSY
- * until unmap. Other writes fail with TV_EBUSY in either case.
+ * The bytes are a private copy: readers see the old value until unmap. With `exclusive` they are
+ * the Variable's own where nobody else holds them and they lie on TV_CPU, and reads fail with
+ * TV_EBUSY until unmap. Other writes fail with TV_EBUSY in either case.
  *
  * Errors    - TV_EBUSY   mapped already
  */

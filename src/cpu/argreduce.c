@@ -7,55 +7,9 @@
  * else. */
 #include <string.h>
 
-#include "dtypes.def"
 #include "reduce.h"
-#include "scalar.h"
 
-enum { WIDTH = 64, ITEM = 8, CHUNK = 64 * TVI_RUN };
-
-typedef struct searcher {
-  /* Whether value beats best. */
-  bool (*beats)(const void *value, const void *best);
-  /* Position of the first element that equals value (any NaN, if it is NaN). */
-  int64_t (*find)(const void *in, int64_t n, const void *value);
-  /* best[i], at[i] = row[i], k where row[i] beats best[i]. */
-  void (*update)(const void *row, int64_t n, int64_t k, void *best, int64_t *at);
-} searcher;
-
-/* Numbers that are not themselves are NaN; integers never are. */
-#define SEARCH(name, T, OP)                                                                   \
-  static bool beats_##name(const void *value, const void *best) {                             \
-    const T a = *(const T *)value, b = *(const T *)best;                                      \
-    return b == b && (a OP b || a != a);                                                      \
-  }                                                                                           \
-  static int64_t find_##name(const void *from, int64_t n, const void *value) {                \
-    const T *const in = from, a = *(const T *)value;                                          \
-    int64_t i = 0;                                                                            \
-    if (a == a)                                                                               \
-      while (i < n - 1 && in[i] != a) i++;                                                    \
-    else                                                                                      \
-      while (i < n - 1 && in[i] == in[i]) i++;                                                \
-    return i;                                                                                 \
-  }                                                                                           \
-  static void update_##name(const void *row, int64_t n, int64_t k, void *best, int64_t *at) { \
-    const T *restrict const in = row;                                                         \
-    T *restrict const out = best;                                                             \
-    for (int64_t i = 0; i < n; i++) {                                                         \
-      const T a = in[i], b = out[i];                                                          \
-      const bool wins = (b == b) & ((a OP b) | (a != a));                                     \
-      out[i] = wins ? a : b;                                                                  \
-      at[i] = wins ? k : at[i];                                                               \
-    }                                                                                         \
-  }
-#define BOTH(tag, TAG, S, ...) SEARCH(max_##tag, S, >) SEARCH(min_##tag, S, <)
-BOOLEAN(BOTH, )
-INTEGER(BOTH, )
-SINGLE(BOTH, )
-
-#define MAX(tag, TAG, ...) [TV_##TAG] = {beats_max_##tag, find_max_##tag, update_max_##tag},
-#define MIN(tag, TAG, ...) [TV_##TAG] = {beats_min_##tag, find_min_##tag, update_min_##tag},
-static const searcher maxima[TV_DTYPE_COUNT] = {BOOLEAN(MAX, ) INTEGER(MAX, ) SINGLE(MAX, )};
-static const searcher minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) SINGLE(MIN, )};
+enum { WIDTH = 256, ITEM = 8, CHUNK = 64 * TVI_RUN };
 
 typedef struct {
   char value[ITEM];
@@ -64,8 +18,8 @@ typedef struct {
 
 typedef struct search {
   const tv_reduce *job;
-  searcher search;
-  tvi_extreme *extreme;
+  const tvi_searcher *search;
+  tvi_fold *extreme;
   tvi_line line;
   tvi_results results;
   int64_t chunk, chunks, block, blocks, column_blocks;
@@ -84,9 +38,9 @@ static void search_lines(const search *s, int64_t chunk, int64_t first, int64_t 
       const int64_t n = end - k < TVI_RUN ? end - k : TVI_RUN;
       const void *const run = tvi_line_run(&s->line, from, k, n, buffer);
       s->extreme(run, n, value);
-      if (best.at >= 0 && !s->search.beats(value, best.value)) continue;
+      if (best.at >= 0 && !s->search->beats(value, best.value)) continue;
       memcpy(best.value, value, sizeof value);
-      best.at = k + s->search.find(run, n, value);
+      best.at = k + s->search->find(run, n, value);
     }
     if (s->candidates)
       s->candidates[chunk * s->results.n + i] = best;
@@ -95,23 +49,29 @@ static void search_lines(const search *s, int64_t chunk, int64_t first, int64_t 
   }
 }
 
+/* Assumes: positions fit 32 bits. */
 static void search_columns(const search *s, int64_t first, int64_t width) {
   _Alignas(64) char best[WIDTH * ITEM], row[WIDTH * ITEM];
+  int32_t at[WIDTH] = {0};
   const tvi_line *line = &s->line;
-  int64_t *const at = (int64_t *)s->job->out + first;
+  const int inner = line->rank - 1;
   const int64_t step = s->results.steps[s->results.rank - 1];
+  const int64_t steps[] = {line->acc_item, step};
   const char *const from = (const char *)s->job->in.data + tvi_results_offset(&s->results, first);
   const bool is_direct = line->is_native && step == line->item;
-  for (int64_t k = 0; k < line->n; k++) {
-    const char *const values = from + tvi_line_offset(line, k);
+  const char *values = from;
+  for (int64_t k = 0, left = 0; k < line->n; k++, left--) {
+    if (left == 0) {
+      values = from + tvi_line_offset(line, k);
+      left = inner < 0 ? 1 : line->shape[inner];
+    } else {
+      values += line->steps[inner];
+    }
     char *const p[] = {k ? row : best, (char *)(uintptr_t)values};
-    const int64_t steps[] = {line->acc_item, step};
     if (k == 0 || !is_direct) line->load(width, p, steps);
-    if (k == 0)
-      memset(at, 0, (size_t)width * sizeof *at);
-    else
-      s->search.update(is_direct ? values : row, width, k, best, at);
+    if (k > 0) s->search->update(is_direct ? values : row, width, (int32_t)k, best, at);
   }
+  for (int64_t i = 0; i < width; i++) ((int64_t *)s->job->out)[first + i] = at[i];
 }
 
 static void task(void *context, int64_t i) {
@@ -132,7 +92,7 @@ static void join_candidates(const search *s) {
     const candidate *best = &s->candidates[i];
     for (int64_t chunk = 1; chunk < s->chunks; chunk++) {
       const candidate *const other = &s->candidates[chunk * s->results.n + i];
-      if (s->search.beats(other->value, best->value)) best = other;
+      if (s->search->beats(other->value, best->value)) best = other;
     }
     ((int64_t *)s->job->out)[i] = best->at;
   }
@@ -142,14 +102,15 @@ tv_status tvi_argreduce(const tv_reduce *job) {
   const bool is_max = job->reduction == TV_REDUCE_ARGMAX;
   const bool is_half = job->dtype == TV_F16 || job->dtype == TV_BF16;
   const tv_dtype dtype = is_half ? TV_F32 : job->dtype;
+  const tvi_level *const level = tvi_level_here();
   search s = {.job = job,
-              .search = (is_max ? maxima : minima)[dtype],
-              .extreme = tvi_extreme_of(is_max ? TV_REDUCE_MAX : TV_REDUCE_MIN, dtype)};
+              .search = &(is_max ? level->first_max : level->first_min)[dtype],
+              .extreme = (is_max ? level->maxima : level->minima)[dtype].fold};
   if (!s.extreme)
     return tv_backend_fail(TV_EUNSUPPORTED, "argmax, argmin: complex numbers have no order");
   tvi_reduce_axes(job, dtype, &s.line, &s.results);
   if (s.results.n == 0 || s.line.n == 0) return TV_OK;
-  s.is_by_columns = tvi_reduces_columns(&s.line, &s.results);
+  s.is_by_columns = s.line.n <= INT32_MAX && tvi_reduces_columns(&s.line, &s.results);
   s.column_blocks = 1;
   if (s.is_by_columns) {
     const int64_t columns = s.results.shape[s.results.rank - 1];

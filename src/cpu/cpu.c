@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loops.h"
+#include "level.h"
 
 static tv_status copy(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
   (void)self, (void)stream;
@@ -19,27 +19,28 @@ static tv_status synchronize(void *self, tv_stream *stream) {
   return TV_OK;
 }
 
-static int found_level(void) {
+static const tvi_level *find_level(void) {
 #ifdef TVI_HAS_LEVELS
-  const char *text = getenv("TV_CPU_LEVEL");
-  const int most = text && text[0] >= '1' && text[0] <= '4' && !text[1] ? text[0] - '0' : 4;
+  const char *const text = getenv("TV_ISA"); /* "v1", "v3", "v4" */
+  const bool is_level = text && text[0] == 'v' && text[1] >= '1' && text[1] <= '4' && !text[2];
+  const int most = is_level ? text[1] - '0' : 4;
   __builtin_cpu_init();
   const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
   const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return has_v4 && most >= 4 ? 4 : has_v3 && most >= 3 ? 3 : 1;
-#else
-  return 1;
+  if (has_v4 && most >= 4) return &tvi_level_v4;
+  if (has_v3 && most >= 3) return &tvi_level_v3;
 #endif
+  return &tvi_level_v1;
 }
 
-int tvi_cpu_level(void) {
-  static _Atomic int level; /* 0: not looked for yet; every thread would find the same */
-  int known = atomic_load_explicit(&level, memory_order_relaxed);
+const tvi_level *tvi_level_here(void) {
+  static const tvi_level *_Atomic level; /* NULL: not looked for; every thread finds the same */
+  const tvi_level *known = atomic_load_explicit(&level, memory_order_relaxed);
   if (known) return known;
-  known = found_level();
+  known = find_level();
   atomic_store_explicit(&level, known, memory_order_relaxed);
   return known;
 }

@@ -30,11 +30,6 @@ tv_status tvi_cpu_random(void *self, const tv_random *job, tv_stream *stream);
 tv_status tvi_cpu_argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
                               tv_stream *stream);
 
-/* Level of x86-64 that this computer has, and that TV_CPU_LEVEL (1, 3 or 4) does not forbid: 1, 3
- * or
- * 4. Every level gives the same bits. */
-int tvi_cpu_level(void);
-
 /* threads.c ------------------------------------------------------------------------------------ */
 
 /* Calls run(context, i) once for each i of [0, n), on the caller and the pool's threads, in no

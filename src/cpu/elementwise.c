@@ -3,17 +3,8 @@
  *
  * One element, and operands that are all contiguous or one value, need no plan: small tensors must
  * cost nanoseconds. All else is planned (plan.c). */
-#include "loops.h"
+#include "level.h"
 #include "plan.h"
-
-static const tvi_loop_table *tables[5] = {
-    &tvi_loops_v1, &tvi_loops_v1, &tvi_loops_v1,
-#ifdef TVI_HAS_LEVELS
-    &tvi_loops_v3, &tvi_loops_v4,
-#else
-    &tvi_loops_v1, &tvi_loops_v1,
-#endif
-};
 
 static tv_dtype dtype_of(const tv_elementwise *job, int k) {
   if (k == 0) return tvi_op_result(job->op, job->dtype);
@@ -49,7 +40,7 @@ tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, tv_stream *
   (void)self, (void)stream;
   tvi_loop *const loop = job->op < 0 || job->op >= TVI_OP_COUNT || job->dtype < 0
                              ? NULL
-                             : (*tables[tvi_cpu_level()])[job->op][job->dtype];
+                             : tvi_level_here()->loops[job->op][job->dtype];
   if (!loop)
     return tv_backend_fail(TV_EUNSUPPORTED, "%s: the cpu has no loop for it", job->op_name);
   const tv_operand *operands[TVI_PLAN_OPERANDS] = {&job->out, &job->in[0], &job->in[1],
@@ -71,8 +62,10 @@ tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, tv_stream *
     loop(size, p, steps);
     return TV_OK;
   }
+  tv_dtype dtypes[TVI_PLAN_OPERANDS];
+  for (int k = 0; k <= job->n_inputs; k++) dtypes[k] = dtype_of(job, k);
   tvi_plan plan;
-  tvi_plan_make(&plan, job->rank, job->shape, 1 + job->n_inputs, operands);
+  tvi_plan_make(&plan, job->rank, job->shape, 1 + job->n_inputs, operands, dtypes);
   tvi_plan_run(&plan, loop, cost);
   return TV_OK;
 }

@@ -8,7 +8,7 @@
 #include "cast.h"
 #include "cpu.h"
 #include "dtypes.def"
-#include "loops.h"
+#include "level.h"
 
 enum { CHUNK_BYTES = 1 << 17, INSERTION = 48, DIGITS = 8, BUCKETS = 256, SPAN = 1024 };
 
@@ -89,7 +89,7 @@ tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, tv_stream *strea
               .row = job->inner * tvi_item(job->dtype),
               .chunk = job->inner,
               .parts = 1,
-              .add = tvi_loops_v1[TVI_OP_add][job->dtype]};
+              .add = tvi_level_here()->loops[TVI_OP_add][job->dtype]};
   if (job->outer == 0 || job->k == 0 || job->inner == 0) return TV_OK;
   const int64_t tasks = job->outer;
   if (!tvi_worth_threads((double)(job->outer * job->k) * (4 + .1 * (double)g.row))) {

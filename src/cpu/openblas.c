@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A private OpenBLAS: found by path, opened at first use, never linked (docs/adr/0010).
+ * A private OpenBLAS: found by path, opened at first use, never linked (docs/adr/0007).
  *
  * Symbols stay local, so that the host's own BLAS is neither used nor disturbed. A build with
  * threads of its own is opened while the calling thread may run on one processor only: it then

@@ -7,10 +7,14 @@
 #include "plan.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
   CHUNK = 32768, /* elements of work for one thread at a time */
-  TILE = 64,     /* elements of a side: 64 cache lines, and 64 by 64 doubles are 32 KiB */
+  TILE = 64,     /* elements of a tile along the inner axis */
+  LINE = 64,     /* bytes of a tile along the other: a cache line of what is walked across */
   SHORT = 16     /* an inner loop below this is worth swapping for a longer one */
 };
 
@@ -43,9 +47,10 @@ static bool merges(const tvi_plan *plan, int outer, int inner) {
 }
 
 void tvi_plan_make(tvi_plan *plan, int rank, const int64_t *shape, int n_operands,
-                   const tv_operand *const *operands) {
+                   const tv_operand *const *operands, const tv_dtype *dtypes) {
   plan->n_operands = n_operands;
   plan->size = 1;
+  for (int k = 0; k < n_operands; k++) plan->items[k] = tvi_item(dtypes[k]);
   for (int k = 0; k < n_operands; k++)
     plan->base[k] = operands[k]->is_immediate ? (char *)(uintptr_t)operands[k]->immediate.bytes
                                               : operands[k]->data;
@@ -123,6 +128,7 @@ typedef struct {
   tvi_loop *loop;
   int64_t chunk; /* elements, or tiles */
   int across;    /* the axis that is tiled with the inner one */
+  int64_t side;  /* of a tile along it */
   int64_t tiles, tile_rows, tile_columns;
 } run;
 
@@ -132,30 +138,97 @@ static void run_chunk(void *context, int64_t i) {
   run_range(r->plan, r->loop, begin, end < r->plan->size ? end : r->plan->size);
 }
 
-/* One tile: a block of `across` by inner, at one index of the other axes. */
+/* An element at row i and column j of a tile, `row_step` and `step` apart, to to[i * TILE + j]. */
+#define PACK(T)                         \
+  for (int64_t j = 0; j < columns; j++) \
+    for (int64_t i = 0; i < rows; i++)  \
+  ((T *)to)[i * TILE + j] = *(const T *)(const void *)(from + i * row_step + j * step)
+
+typedef struct {
+  uint64_t words[2];
+} pair;
+
+static void pack(int64_t item, void *to, const char *from, int64_t row_step, int64_t step,
+                 int64_t rows, int64_t columns) {
+#ifdef __SSE2__
+  if (item == 4 && row_step == 4) { /* squares of 4 by 4; what is left below */
+    for (int64_t j = 0; j + 4 <= columns; j += 4)
+      for (int64_t i = 0; i + 4 <= rows; i += 4) {
+        __m128 square[4];
+        for (int64_t l = 0; l < 4; l++)
+          square[l] = _mm_loadu_ps((const float *)(const void *)(from + i * 4 + (j + l) * step));
+        _MM_TRANSPOSE4_PS(square[0], square[1], square[2], square[3]);
+        for (int64_t l = 0; l < 4; l++) _mm_storeu_ps((float *)to + (i + l) * TILE + j, square[l]);
+      }
+    const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+    for (int64_t j = 0; j < columns; j++)
+      for (int64_t i = j < whole_columns ? whole_rows : 0; i < rows; i++)
+        memcpy((float *)to + i * TILE + j, from + i * 4 + j * step, 4);
+    return;
+  }
+#endif
+  switch (item) {
+    case 1:
+      PACK(uint8_t);
+      break;
+    case 2:
+      PACK(uint16_t);
+      break;
+    case 4:
+      PACK(uint32_t);
+      break;
+    case 8:
+      PACK(uint64_t);
+      break;
+    default:
+      PACK(pair);
+  }
+}
+
+static bool is_across(const tvi_plan *plan, int k, int axis) {
+  const int inner = plan->rank - 1;
+  return k > 0 && magnitude(plan->steps[k][inner]) >= LINE && plan->steps[k][axis] &&
+         magnitude(plan->steps[k][axis]) < LINE;
+}
+
+/* One tile: a block of `across` by inner, at one index of the other axes. An operand that is walked
+ * across its memory is first turned, a cache line at a time: its lines may all fall into one set of
+ * the cache, where they would not stay. */
 static void run_tile(const run *r, int64_t i) {
   const tvi_plan *plan = r->plan;
-  const int inner = plan->rank - 1, n_operands = plan->n_operands;
+  const int inner = plan->rank - 1, across = r->across, n_operands = plan->n_operands;
   const int64_t column = i % r->tile_columns * TILE;
   i /= r->tile_columns;
-  const int64_t row = i % r->tile_rows * TILE;
+  const int64_t row = i % r->tile_rows * r->side;
   i /= r->tile_rows;
-  int64_t steps[TVI_PLAN_OPERANDS];
+  int64_t steps[TVI_PLAN_OPERANDS], row_steps[TVI_PLAN_OPERANDS];
   char *p[TVI_PLAN_OPERANDS];
   for (int k = 0; k < n_operands; k++) {
     steps[k] = plan->steps[k][inner];
-    p[k] = plan->base[k] + row * plan->steps[k][r->across] + column * steps[k];
+    row_steps[k] = plan->steps[k][across];
+    p[k] = plan->base[k] + row * row_steps[k] + column * steps[k];
   }
   for (int axis = inner - 1; axis >= 0; axis--) {
-    if (axis == r->across) continue;
+    if (axis == across) continue;
     const int64_t at = i % plan->shape[axis];
     i /= plan->shape[axis];
     for (int k = 0; k < n_operands; k++) p[k] += at * plan->steps[k][axis];
   }
-  const int64_t rows = plan->shape[r->across] - row, columns = plan->shape[inner] - column;
-  for (int64_t j = 0; j < (rows < TILE ? rows : TILE); j++) {
-    r->loop(columns < TILE ? columns : TILE, p, steps);
-    for (int k = 0; k < n_operands; k++) p[k] += plan->steps[k][r->across];
+  int64_t rows = plan->shape[across] - row, columns = plan->shape[inner] - column;
+  if (rows > r->side) rows = r->side;
+  if (columns > TILE) columns = TILE;
+  _Alignas(64) char buffers[TV_MAX_INPUTS][TILE * LINE];
+  for (int k = 1; k < n_operands; k++) {
+    const int64_t item = plan->items[k];
+    if (!is_across(plan, k, across) || r->side * item > LINE) continue;
+    pack(item, buffers[k - 1], p[k], row_steps[k], steps[k], rows, columns);
+    p[k] = buffers[k - 1];
+    steps[k] = item;
+    row_steps[k] = TILE * item;
+  }
+  for (int64_t j = 0; j < rows; j++) {
+    r->loop(columns, p, steps);
+    for (int k = 0; k < n_operands; k++) p[k] += row_steps[k];
   }
 }
 
@@ -168,29 +241,34 @@ static void run_tiles(void *context, int64_t i) {
 /* An axis along which some input lies closer together than along the inner one, by a cache line;
  * -1: there is none. */
 static int axis_across(const tvi_plan *plan) {
-  const int inner = plan->rank - 1;
-  if (plan->shape[inner] < SHORT) return -1;
-  for (int k = 1; k < plan->n_operands; k++) {
-    if (magnitude(plan->steps[k][inner]) < 64) continue;
-    for (int axis = inner - 1; axis >= 0; axis--)
-      if (plan->steps[k][axis] && magnitude(plan->steps[k][axis]) < 64 && plan->shape[axis] >= 4)
-        return axis;
-  }
+  if (plan->shape[plan->rank - 1] < SHORT) return -1;
+  for (int k = 1; k < plan->n_operands; k++)
+    for (int axis = plan->rank - 2; axis >= 0; axis--)
+      if (is_across(plan, k, axis) && plan->shape[axis] >= 4) return axis;
   return -1;
+}
+
+/* Elements of a cache line of the largest operand that is walked across. */
+static int64_t side_of(const tvi_plan *plan, int across) {
+  int64_t largest = 1;
+  for (int k = 1; k < plan->n_operands; k++)
+    if (is_across(plan, k, across) && plan->items[k] > largest) largest = plan->items[k];
+  return LINE / largest;
 }
 
 void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost) {
   if (plan->size == 0) return;
   const int inner = plan->rank - 1;
   run r = {.plan = plan, .loop = loop, .chunk = cost > 2 ? CHUNK / 8 : CHUNK, .across = -1};
-  if (inner > 0 && plan->size > TILE * TILE) r.across = axis_across(plan);
+  if (inner > 0 && plan->size > TILE * SHORT) r.across = axis_across(plan);
   const bool is_parallel = tvi_worth_threads((double)plan->size * cost);
   if (r.across >= 0) {
-    r.tile_rows = (plan->shape[r.across] + TILE - 1) / TILE;
+    r.side = side_of(plan, r.across);
+    r.tile_rows = (plan->shape[r.across] + r.side - 1) / r.side;
     r.tile_columns = (plan->shape[inner] + TILE - 1) / TILE;
     r.tiles =
         plan->size / plan->shape[r.across] / plan->shape[inner] * r.tile_rows * r.tile_columns;
-    r.chunk = is_parallel ? (r.chunk + TILE * TILE - 1) / (TILE * TILE) : r.tiles;
+    r.chunk = is_parallel ? 1 + r.chunk / (TILE * r.side) : r.tiles;
     tvi_parallel((r.tiles + r.chunk - 1) / r.chunk, run_tiles, &r);
   } else if (is_parallel) {
     tvi_parallel((plan->size + r.chunk - 1) / r.chunk, run_chunk, &r);

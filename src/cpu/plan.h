@@ -4,8 +4,7 @@
 #ifndef TVI_CPU_PLAN_H
 #define TVI_CPU_PLAN_H
 
-#include "cpu.h"
-#include "loops.h"
+#include "level.h"
 
 enum { TVI_PLAN_OPERANDS = 1 + TV_MAX_INPUTS };
 
@@ -13,15 +12,22 @@ enum { TVI_PLAN_OPERANDS = 1 + TV_MAX_INPUTS };
  * loop. */
 typedef struct tvi_plan {
   int rank, n_operands;
-  int64_t size;                  /* elements */
-  char *base[TVI_PLAN_OPERANDS]; /* operand 0 is the result */
+  int64_t size;                     /* elements */
+  int64_t items[TVI_PLAN_OPERANDS]; /* bytes of one, by operand */
+  char *base[TVI_PLAN_OPERANDS];    /* operand 0 is the result */
   int64_t shape[TV_MAX_RANK];
   int64_t steps[TVI_PLAN_OPERANDS][TV_MAX_RANK];
 } tvi_plan;
 
 /* Axes are sorted and turned so that the result is walked upwards in memory. */
 void tvi_plan_make(tvi_plan *plan, int rank, const int64_t *shape, int n_operands,
-                   const tv_operand *const *operands);
+                   const tv_operand *const *operands, const tv_dtype *dtypes);
+
+/* Converts p[1] into p[0]; NULL from complex to real. In convert.c. */
+tvi_loop *tvi_convert_loop(tv_dtype from, tv_dtype to);
+
+/* Copies elements of so many bytes. In convert.c. */
+tvi_loop *tvi_copy_loop(int64_t item);
 
 /* Calls the loop over all elements; `cost` is nanoseconds per element, a guess. */
 void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost);

@@ -16,138 +16,14 @@
 
 #include <string.h>
 
-#include "dtypes.def"
-#include "scalar.h"
-
 enum {
   LANES = 16,
-  WIDTH = 512, /* bytes of a row of accumulators: all of them stay in L1 */
-  LEVELS = 48, /* of the counter: 2^48 runs */
-  ITEM = 16,   /* largest element */
-  CHUNK = 64   /* runs that one thread adds at a time; a power of two */
+  WIDTH = 512,       /* bytes of a row of accumulators on the stack */
+  MOST_WIDTH = 4096, /* on the heap: rows long enough for the memory, 16 of them in L2 */
+  LEVELS = 48,       /* of the counter: 2^48 runs */
+  ITEM = 16,         /* largest element */
+  CHUNK = 64         /* runs that one thread adds at a time; a power of two */
 };
-
-/* Scalars are elements, or the two parts of one. */
-typedef struct reducer {
-  int lanes;
-  void (*fill)(void *to, int64_t n);                   /* with what changes nothing */
-  void (*join)(void *to, const void *with, int64_t n); /* to[i] = to[i] op with[i] */
-  tvi_extreme *run;                                    /* at most TVI_RUN contiguous elements */
-} reducer;
-
-/* The kernels ---------------------------------------------------------------------------------- */
-
-#define FILL(name, T, identity)                             \
-  static void fill_##name(void *to, int64_t n) {            \
-    T *const out = to;                                      \
-    for (int64_t i = 0; i < n; i++) out[i] = (T)(identity); \
-  }
-#define JOIN(name, T, value)                                       \
-  static void join_##name(void *to, const void *with, int64_t n) { \
-    T *restrict const out = to;                                    \
-    const T *restrict const in = with;                             \
-    for (int64_t i = 0; i < n; i++) {                              \
-      const T a = out[i], b = in[i];                               \
-      out[i] = (T)(value);                                         \
-    }                                                              \
-  }
-/* n elements over `lanes` accumulators of scalars, of which an element takes `parts`. */
-#define RUN(name, T, lanes, parts, identity, value)                   \
-  static void run_##name(const void *from, int64_t n, void *result) { \
-    const T *const in = from;                                         \
-    T acc[lanes];                                                     \
-    int64_t i = 0;                                                    \
-    for (int j = 0; j < lanes; j++) acc[j] = (T)(identity);           \
-    for (n *= parts; i + lanes <= n; i += lanes)                      \
-      for (int j = 0; j < lanes; j++) {                               \
-        const T a = acc[j], b = in[i + j];                            \
-        acc[j] = (T)(value);                                          \
-      }                                                               \
-    for (int j = 0; i + j < n; j++) {                                 \
-      const T a = acc[j], b = in[i + j];                              \
-      acc[j] = (T)(value);                                            \
-    }                                                                 \
-    for (int half = lanes / 2; half >= parts; half /= 2)              \
-      for (int j = 0; j < half; j++) {                                \
-        const T a = acc[j], b = acc[j + half];                        \
-        acc[j] = (T)(value);                                          \
-      }                                                               \
-    memcpy(result, acc, parts * sizeof(T));                           \
-  }
-#define KERNELS(name, T, lanes, parts, identity, value) \
-  FILL(name, T, identity)                               \
-  JOIN(name, T, value) RUN(name, T, lanes, parts, identity, value)
-
-KERNELS(sum_b1, uint8_t, 16, 1, 0, a | b)
-KERNELS(sum_8, uint8_t, 64, 1, 0, a + b)
-KERNELS(sum_16, uint16_t, 32, 1, 0, a + b)
-KERNELS(sum_32, uint32_t, 16, 1, 0, a + b)
-KERNELS(sum_64, uint64_t, 16, 1, 0, a + b)
-KERNELS(sum_f32, float, LANES, 1, -0.0, a + b)
-KERNELS(sum_f64, double, LANES, 1, -0.0, a + b)
-RUN(sum_c64, float, (2 * LANES), 2, -0.0, a + b)
-RUN(sum_c128, double, (2 * LANES), 2, -0.0, a + b)
-
-/* What maximum and minimum leave every number as it is. */
-#define LEAST_OF_b1 0
-#define LEAST_OF_i8 INT8_MIN
-#define LEAST_OF_i16 INT16_MIN
-#define LEAST_OF_i32 INT32_MIN
-#define LEAST_OF_i64 INT64_MIN
-#define LEAST_OF_u8 0
-#define LEAST_OF_u16 0
-#define LEAST_OF_u32 0
-#define LEAST_OF_u64 0
-#define LEAST_OF_f32 (-INFINITY)
-#define LEAST_OF_f64 (-(double)INFINITY)
-#define MOST_OF_b1 1
-#define MOST_OF_i8 INT8_MAX
-#define MOST_OF_i16 INT16_MAX
-#define MOST_OF_i32 INT32_MAX
-#define MOST_OF_i64 INT64_MAX
-#define MOST_OF_u8 UINT8_MAX
-#define MOST_OF_u16 UINT16_MAX
-#define MOST_OF_u32 UINT32_MAX
-#define MOST_OF_u64 UINT64_MAX
-#define MOST_OF_f32 INFINITY
-#define MOST_OF_f64 ((double)INFINITY)
-
-#define EXTREMES(tag, TAG, S, ...)                                      \
-  KERNELS(max_##tag, S, 16, 1, LEAST_OF_##tag, tvi_maximum_##tag(a, b)) \
-  KERNELS(min_##tag, S, 16, 1, MOST_OF_##tag, tvi_minimum_##tag(a, b))
-/* bool is stored as uint8, in which 0 and 1 compare as they should. */
-#define tvi_maximum_b1(a, b) ((a) | (b))
-#define tvi_minimum_b1(a, b) ((a) & (b))
-BOOLEAN(EXTREMES, )
-#undef tvi_maximum_b1
-#undef tvi_minimum_b1
-INTEGER(EXTREMES, )
-SINGLE(EXTREMES, )
-
-#define REDUCER(lanes, name) \
-  { lanes, fill_##name, join_##name, run_##name }
-static const reducer sums[TV_DTYPE_COUNT] = {
-    [TV_BOOL] = REDUCER(1, sum_b1),
-    [TV_I8] = REDUCER(1, sum_8),
-    [TV_I16] = REDUCER(1, sum_16),
-    [TV_I32] = REDUCER(1, sum_32),
-    [TV_I64] = REDUCER(1, sum_64),
-    [TV_U8] = REDUCER(1, sum_8),
-    [TV_U16] = REDUCER(1, sum_16),
-    [TV_U32] = REDUCER(1, sum_32),
-    [TV_U64] = REDUCER(1, sum_64),
-    [TV_F32] = REDUCER(LANES, sum_f32),
-    [TV_F64] = REDUCER(LANES, sum_f64),
-    [TV_C64] = {LANES, fill_sum_f32, join_sum_f32, run_sum_c64},
-    [TV_C128] = {LANES, fill_sum_f64, join_sum_f64, run_sum_c128}};
-#define MAX(tag, TAG, ...) [TV_##TAG] = REDUCER(1, max_##tag),
-#define MIN(tag, TAG, ...) [TV_##TAG] = REDUCER(1, min_##tag),
-static const reducer maxima[TV_DTYPE_COUNT] = {BOOLEAN(MAX, ) INTEGER(MAX, ) SINGLE(MAX, )};
-static const reducer minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) SINGLE(MIN, )};
-
-tvi_extreme *tvi_extreme_of(tv_reduction reduction, tv_dtype dtype) {
-  return (reduction == TV_REDUCE_MAX ? maxima : minima)[dtype].run;
-}
 
 /* Lines and results ---------------------------------------------------------------------------- */
 
@@ -237,7 +113,7 @@ const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int6
 
 /* Adds runs pairwise. Level l holds the sum of 2^l runs where bit l of `runs` is set. */
 typedef struct counter {
-  const reducer *reduce;
+  const tvi_folder *fold;
   int64_t runs, scalars, bytes; /* a value: its scalars and bytes */
   char *levels;
 } counter;
@@ -247,7 +123,7 @@ typedef struct counter {
 static void count(counter *c, char *value) {
   int level = 0;
   for (int64_t runs = c->runs++; runs & 1; runs >>= 1, level++)
-    c->reduce->join(value, c->levels + level * c->bytes, c->scalars);
+    c->fold->join(value, c->levels + level * c->bytes, c->scalars);
   memcpy(c->levels + level * c->bytes, value, (size_t)c->bytes);
 }
 
@@ -260,7 +136,7 @@ static void total(const counter *c, char *value) {
     if (is_first)
       memcpy(value, c->levels + level * c->bytes, (size_t)c->bytes);
     else
-      c->reduce->join(value, c->levels + level * c->bytes, c->scalars);
+      c->fold->join(value, c->levels + level * c->bytes, c->scalars);
     is_first = false;
   }
 }
@@ -269,7 +145,7 @@ static void total(const counter *c, char *value) {
 
 typedef struct reduction {
   const tv_reduce *job;
-  const reducer *reduce;
+  const tvi_folder *fold;
   tvi_line line;
   tvi_results results;
   tv_dtype accumulates;
@@ -299,12 +175,23 @@ static void reduce_lines(const reduction *r, int64_t chunk, int64_t first, int64
   char buffer[TVI_RUN * ITEM], levels[LEVELS * ITEM], value[ITEM];
   const int64_t begin = chunk * r->chunk;
   const int64_t end = begin + r->chunk < r->line.n ? begin + r->chunk : r->line.n;
+  const bool is_whole = !r->partials && r->accumulates == r->job->out_dtype;
+  if (is_whole && r->line.n <= TVI_RUN &&
+      r->results.rank <= 1) { /* short lines: no more than this */
+    const char *from = (const char *)r->job->in.data + tvi_results_offset(&r->results, first);
+    char *out = (char *)r->job->out + first * r->line.acc_item;
+    for (int64_t i = first; i < last; i++, out += r->line.acc_item) {
+      r->fold->fold(tvi_line_run(&r->line, from, 0, r->line.n, buffer), r->line.n, out);
+      from += r->results.rank ? r->results.steps[0] : 0;
+    }
+    return;
+  }
   for (int64_t i = first; i < last; i++) {
     const char *const from = (const char *)r->job->in.data + tvi_results_offset(&r->results, i);
-    counter c = {r->reduce, 0, r->scalars, r->line.acc_item, levels};
+    counter c = {r->fold, 0, r->scalars, r->line.acc_item, levels};
     for (int64_t k = begin; k < end; k += TVI_RUN) {
       const int64_t n = end - k < TVI_RUN ? end - k : TVI_RUN;
-      r->reduce->run(tvi_line_run(&r->line, from, k, n, buffer), n, value);
+      r->fold->fold(tvi_line_run(&r->line, from, k, n, buffer), n, value);
       if (end - begin > TVI_RUN) count(&c, value);
     }
     if (end - begin > TVI_RUN) total(&c, value);
@@ -318,21 +205,21 @@ static void add_rows(const reduction *r, const char *from, int64_t k, int64_t n,
   const tvi_line *line = &r->line;
   const int64_t step = r->results.steps[r->results.rank - 1], row_bytes = width * line->acc_item;
   const int64_t scalars = width * r->scalars;
-  const int lane_mask = r->reduce->lanes - 1;
+  const int lane_mask = r->fold->lanes - 1;
   const bool is_direct = line->is_native && step == line->item;
   int64_t row = 0;
   /* Rows without gaps are one row, 16 times as wide. */
   if (is_direct && line->rank == 1 && line->steps[0] == row_bytes)
     for (; row + LANES <= n && lane_mask; row += LANES)
-      r->reduce->join(lanes, from + (k + row) * row_bytes, scalars * LANES);
-  char buffer[WIDTH];
+      r->fold->join(lanes, from + (k + row) * row_bytes, scalars * LANES);
+  char buffer[MOST_WIDTH];
   const int inner = line->rank - 1;
   const char *at = from + tvi_line_offset(line, k + row);
   int64_t left = inner < 0 ? 1 : line->shape[inner] - (k + row) % line->shape[inner];
   for (; row < n; row++) {
     const char *values = at;
     if (!is_direct) pack(line, buffer, at, step, width), values = buffer;
-    r->reduce->join(lanes + (row & lane_mask) * row_bytes, values, scalars);
+    r->fold->join(lanes + (row & lane_mask) * row_bytes, values, scalars);
     if (--left > 0) {
       at += line->steps[inner];
     } else if (row + 1 < n) {
@@ -342,23 +229,52 @@ static void add_rows(const reduction *r, const char *from, int64_t k, int64_t n,
   }
 }
 
-static void reduce_columns(const reduction *r, int64_t chunk, int64_t first, int64_t width) {
-  _Alignas(64) char lanes[LANES * WIDTH], levels[LEVELS * WIDTH];
+/* Assumes: `lanes` has room for the accumulators, `levels` for those of a counter. */
+static void add_columns(const reduction *r, int64_t chunk, int64_t first, int64_t width,
+                        char *lanes, char *levels) {
   const int64_t begin = chunk * r->chunk, row_bytes = width * r->line.acc_item;
   const int64_t end = begin + r->chunk < r->line.n ? begin + r->chunk : r->line.n;
   const int64_t scalars = width * r->scalars;
   const char *const from = (const char *)r->job->in.data + tvi_results_offset(&r->results, first);
-  counter c = {r->reduce, 0, scalars, row_bytes, levels};
+  counter c = {r->fold, 0, scalars, row_bytes, levels};
   for (int64_t k = begin; k < end; k += TVI_RUN) {
     const int64_t n = end - k < TVI_RUN ? end - k : TVI_RUN;
-    r->reduce->fill(lanes, scalars * r->reduce->lanes);
+    r->fold->fill(lanes, scalars * r->fold->lanes);
     add_rows(r, from, k, n, width, lanes);
-    for (int half = r->reduce->lanes / 2; half; half /= 2)
-      r->reduce->join(lanes, lanes + half * row_bytes, half * scalars);
+    for (int half = r->fold->lanes / 2; half; half /= 2)
+      r->fold->join(lanes, lanes + half * row_bytes, half * scalars);
     if (end - begin > TVI_RUN) count(&c, lanes);
   }
   if (end - begin > TVI_RUN) total(&c, lanes);
   put(r, chunk, first, lanes, width);
+}
+
+/* Levels that a counter of so many elements fills. */
+static int levels_of(int64_t n) {
+  int levels = 1;
+  for (int64_t runs = (n + TVI_RUN - 1) / TVI_RUN; runs > 1; runs /= 2) levels++;
+  return levels;
+}
+
+/* Narrow columns, without memory to be had. */
+static void add_narrow_columns(const reduction *r, int64_t chunk, int64_t first, int64_t width) {
+  _Alignas(64) char lanes[LANES * WIDTH], levels[LEVELS * WIDTH];
+  const int64_t most = WIDTH / r->line.acc_item;
+  for (int64_t at = 0; at < width; at += most)
+    add_columns(r, chunk, first + at, width - at < most ? width - at : most, lanes, levels);
+}
+
+static void reduce_columns(const reduction *r, int64_t chunk, int64_t first, int64_t width) {
+  const int64_t row_bytes = width * r->line.acc_item;
+  char *const lanes =
+      row_bytes <= WIDTH
+          ? NULL
+          : tvi_aligned_alloc(64, (r->fold->lanes + levels_of(r->chunk)) * row_bytes);
+  if (lanes)
+    add_columns(r, chunk, first, width, lanes, lanes + r->fold->lanes * row_bytes);
+  else
+    add_narrow_columns(r, chunk, first, width);
+  tvi_free(lanes);
 }
 
 static void task(void *context, int64_t i) {
@@ -382,7 +298,7 @@ static void join_partials(reduction *r) {
   const int64_t item = r->line.acc_item;
   r->partials = NULL;
   for (int64_t i = 0; i < r->results.n; i++) {
-    counter c = {r->reduce, 0, r->scalars, item, levels};
+    counter c = {r->fold, 0, r->scalars, item, levels};
     for (int64_t chunk = 0; chunk < r->chunks; chunk++) {
       memcpy(value, partials + (chunk * r->results.n + i) * item, (size_t)item);
       /* A last chunk that is not full is the lower end of the counter, not a node of its level. */
@@ -394,7 +310,7 @@ static void join_partials(reduction *r) {
     } else {
       int level = 0;
       for (int64_t runs = c.runs; runs; runs >>= 1, level++)
-        if (runs & 1) r->reduce->join(value, levels + level * item, r->scalars);
+        if (runs & 1) r->fold->join(value, levels + level * item, r->scalars);
     }
     put(r, 0, i, value, 1);
   }
@@ -408,10 +324,11 @@ tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, tv_stream *stream) {
   const bool is_half = job->dtype == TV_F16 || job->dtype == TV_BF16;
   r.accumulates = is_half ? TV_F32 : job->dtype;
   r.scalars = job->dtype >= TV_C64 ? 2 : 1;
-  r.reduce = &(job->reduction == TV_REDUCE_SUM   ? sums
-               : job->reduction == TV_REDUCE_MAX ? maxima
-                                                 : minima)[r.accumulates];
-  if (!r.reduce->run)
+  const tvi_level *const level = tvi_level_here();
+  r.fold = &(job->reduction == TV_REDUCE_SUM   ? level->sums
+             : job->reduction == TV_REDUCE_MAX ? level->maxima
+                                               : level->minima)[r.accumulates];
+  if (!r.fold->fold)
     return tv_backend_fail(TV_EUNSUPPORTED, "max, min: complex numbers have no order");
   tvi_reduce_axes(job, r.accumulates, &r.line, &r.results);
   if (r.results.n == 0) return TV_OK;
@@ -423,7 +340,7 @@ tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, tv_stream *stream) {
   r.column_blocks = 1;
   if (r.is_by_columns) {
     const int64_t columns = r.results.shape[r.results.rank - 1];
-    r.block = WIDTH / r.line.acc_item;
+    r.block = MOST_WIDTH / r.line.acc_item;
     r.column_blocks = (columns + r.block - 1) / r.block;
     r.blocks = r.results.n / columns * r.column_blocks;
   } else {

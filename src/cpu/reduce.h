@@ -3,10 +3,7 @@
 #ifndef TVI_CPU_REDUCE_H
 #define TVI_CPU_REDUCE_H
 
-#include "cpu.h"
-#include "loops.h"
-
-enum { TVI_RUN = 512 };
+#include "plan.h"
 
 /* The elements of one result, in C order of the reduced axes, in fewest axes. */
 typedef struct tvi_line {
@@ -42,9 +39,5 @@ bool tvi_reduces_columns(const tvi_line *line, const tvi_results *results);
 
 /* argreduce.c: TV_REDUCE_ARGMAX and TV_REDUCE_ARGMIN. */
 tv_status tvi_argreduce(const tv_reduce *job);
-
-/* The run of a maximum or minimum: the value alone, of n contiguous elements. In reduce.c. */
-typedef void tvi_extreme(const void *in, int64_t n, void *value);
-tvi_extreme *tvi_extreme_of(tv_reduction reduction, tv_dtype dtype);
 
 #endif

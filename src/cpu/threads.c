@@ -49,9 +49,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* How many threads ----------------------------------------------------------------------------- */
 
-/* Processors that the quota of a control group (version 2) pays for; 0: no quota. */
-/* A whole number from *text on, which moves behind it; -1 if there is none, or it is out of all proportion.
- * (strtol takes signs and blanks.) */
+/* A whole number from *text on, which moves behind it; -1 if there is none. Stops where it is out
+ * of all proportion. (strtol takes signs and blanks.) */
 static int64_t number(const char **text) {
   int64_t n = -1;
   for (; **text >= '0' && **text <= '9' && n < INT64_MAX / 100; ++*text)
@@ -59,6 +58,7 @@ static int64_t number(const char **text) {
   return n;
 }
 
+/* Processors that the quota of a control group (version 2) pays for; 0: no quota. */
 static int quota_of(const char *path) {
   FILE *file = fopen(path, "re");
   if (!file) return 0;

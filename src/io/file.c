@@ -178,7 +178,7 @@ static tv_status create_temporary(tvi_file_out *out, mode_t mode) {
     n += tvi_integer_text((uint64_t)getpid(), false, name + n);
     name[n++] = '-';
     n += tvi_integer_text(atomic_fetch_add(&made, 1), false, name + n);
-    memcpy(name + n, ".tmp", 4);
+    memcpy(name + n, ".tmp", sizeof ".tmp");
     out->temporary = beside(out->path, name, (size_t)n + 4);
     if (!out->temporary) return no_memory(out->who, strlen(out->path) + sizeof name);
     out->fd = open_again(out->temporary, O_WRONLY | O_CREAT | O_EXCL, mode);

@@ -109,6 +109,7 @@ enum { FOUND = 44 }; /* 40 characters, "..." and NUL */
 
 /* isalnum and the like follow the locale. */
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
+static bool is_order(uint8_t c) { return c == '<' || c == '>' || c == '=' || c == '|'; }
 static bool is_word(uint8_t c) {
   return is_digit(c) || c == '_' || c == '.' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
@@ -251,15 +252,15 @@ static tv_status take_descr(cursor *in, bool void2_is_bf16, tv_npy_layout *layou
                {"u1", TV_U8},   {"u2", TV_U16}, {"u4", TV_U32}, {"u8", TV_U64},  {"f2", TV_F16},
                {"f4", TV_F32},  {"f8", TV_F64}, {"c8", TV_C64}, {"c16", TV_C128}};
   skip_space(in);
-  const uint8_t *const begin = in->at, *text;
+  const uint8_t *const begin = in->at, *text = begin;
   if (begin < in->end && (*begin == '[' || *begin == '(')) {
     return refuse(in, begin, "a dtype in quotes: structured dtypes are not supported");
   }
-  int64_t n;
+  int64_t n = 0;
   const tv_status status = take_string(in, "a dtype in quotes", &text, &n);
   if (status) return status;
-  const char order = n && memchr("<>=|", *text, 4) ? (char)*text : '|';
-  if (n && memchr("<>=|", *text, 4)) {
+  const uint8_t order = n && is_order(*text) ? *text : '|';
+  if (n && is_order(*text)) {
     text++;
     n--;
   }
@@ -298,8 +299,8 @@ static int key_of(const uint8_t *text, int64_t n) {
 }
 
 static tv_status take_pair(cursor *in, bool void2_is_bf16, int *seen, tv_npy_layout *layout) {
-  const uint8_t *text;
-  int64_t n;
+  const uint8_t *text = in->at;
+  int64_t n = 0;
   tv_status status = take_string(in, "a key in quotes", &text, &n);
   if (status) return status;
   const int key = key_of(text, n);

@@ -11,6 +11,7 @@
 
 #include "device.h"
 #include "dtype.h"
+#include "endian.h"
 #include "file.h"
 #include "memory.h"
 #include "npy_header.h"
@@ -24,18 +25,18 @@ enum { FIRST_BYTES = 1 << 20 }; /* of storage for a source of unknown size */
 /* Where the bytes come from. */
 typedef struct source {
   const char *who;
-  int fd;                /* -1: memory */
+  int fd;                /* read from here if there is no memory */
   const uint8_t *memory; /* the next byte */
   int64_t left;          /* bytes from here on, -1 if unknown */
 } source;
 
 static tv_status source_read(source *from, void *out, int64_t n, int64_t *got) {
   tv_status status = TV_OK;
-  if (from->fd >= 0) {
+  if (!from->memory) {
     status = tvi_file_read(from->who, from->fd, out, n, got);
   } else {
     *got = n < from->left ? n : from->left;
-    if (*got) memcpy(out, from->memory, (size_t)*got);
+    memcpy(out, from->memory, (size_t)*got);
     from->memory += *got;
   }
   if (from->left >= 0) from->left -= *got;
@@ -68,12 +69,13 @@ static tv_status read_text(source *from, int64_t n, bool void2_is_bf16, tv_npy_l
   if (!text)
     return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", from->who,
                            (long long)n);
-  int64_t got;
+  int64_t got = 0;
   tv_status status = source_read(from, text, n, &got);
   if (!status && got < n) {
+    const long long at = layout->offset - n + got;
     status = tvi_fail_status(
         TV_EFORMAT, "%s: byte %lld: found the end of the file, expected %lld bytes of header",
-        from->who, (long long)(layout->offset - n + got), (long long)n);
+        from->who, at, (long long)n);
   }
   if (!status) status = tvi_npy_header_parse(from->who, text, n, void2_is_bf16, layout);
   tvi_free(text);
@@ -82,9 +84,9 @@ static tv_status read_text(source *from, int64_t n, bool void2_is_bf16, tv_npy_l
 
 /* All that comes before the elements; the source is then at the first of them. */
 static tv_status read_header(source *from, bool void2_is_bf16, tv_npy_layout *layout) {
-  uint8_t prefix[12];
-  int64_t got, n;
-  int prefix_bytes;
+  uint8_t prefix[12] = {0};
+  int64_t got = 0, n = 0;
+  int prefix_bytes = 0;
   const int64_t size = from->left;
   tv_status status = source_read(from, prefix, TVI_NPY_PREFIX, &got);
   if (!status) status = tvi_npy_magic(from->who, prefix, got, &prefix_bytes);
@@ -108,35 +110,17 @@ static tv_status read_header(source *from, bool void2_is_bf16, tv_npy_layout *la
 
 /* ---- elements ------------------------------------------------------------------------------- */
 
-static bool host_is_big_endian(void) {
-  const uint16_t one = 1;
-  uint8_t first;
-  memcpy(&first, &one, 1);
-  return !first;
-}
-
 static bool needs_swap(const tv_npy_layout *layout) {
-  return tv_dtype_size(layout->dtype) > 1 && layout->is_big_endian != host_is_big_endian();
-}
-
-/* Reverse the bytes of each number; a complex element is two. */
-static void swap_numbers(const tv_npy_layout *layout, uint8_t *bytes) {
-  const int64_t size = tv_dtype_size(tvi_real_part(layout->dtype));
-  for (uint8_t *at = bytes, *const end = bytes + layout->bytes; at < end; at += size) {
-    for (int64_t i = 0; i < size / 2; i++) {
-      const uint8_t kept = at[i];
-      at[i] = at[size - 1 - i];
-      at[size - 1 - i] = kept;
-    }
-  }
+  return tv_dtype_size(layout->dtype) > 1 && layout->is_big_endian != tvi_host_is_big_endian();
 }
 
 static tv_status check_bools(const char *who, const tv_npy_layout *layout, const uint8_t *bytes) {
   if (layout->dtype != TV_BOOL) return TV_OK;
   for (int64_t i = 0; i < layout->bytes; i++) {
     if (bytes[i] > 1) {
+      const long long at = layout->offset + i;
       return tvi_fail_status(TV_EFORMAT, "%s: byte %lld: found %d as bool %lld, expected 0 or 1",
-                             who, (long long)(layout->offset + i), bytes[i], (long long)i);
+                             who, at, bytes[i], (long long)i);
     }
   }
   return TV_OK;
@@ -168,16 +152,17 @@ static tvi_storage *read_storage(source *from, const tv_npy_layout *layout) {
       storage = larger;
       continue;
     }
-    int64_t got;
+    int64_t got = 0;
     tv_status status = source_read(from, (char *)storage->data + have, room - have, &got);
     have += got;
     if (!status && have < room) {
       tvi_text shape;
+      const long long at = layout->offset + have;
       status = tvi_fail_status(
           TV_EFORMAT,
           "%s: byte %lld: found the end of the file, expected %lld bytes for shape %s of %s",
-          from->who, (long long)(layout->offset + have), (long long)need,
-          tvi_shape_text(&shape, layout->rank, layout->shape), tv_dtype_name(layout->dtype));
+          from->who, at, (long long)need, tvi_shape_text(&shape, layout->rank, layout->shape),
+          tv_dtype_name(layout->dtype));
     }
     if (status) {
       tvi_storage_release(storage);
@@ -192,7 +177,7 @@ static tv_tensor *read_copy(source *from, const tv_npy_layout *layout) {
   tv_tensor *x = NULL;
   if (!storage) return NULL;
   if (!check_bools(from->who, layout, storage->data)) {
-    if (needs_swap(layout)) swap_numbers(layout, storage->data);
+    if (needs_swap(layout)) tvi_swap_numbers(layout->dtype, storage->data, layout->bytes);
     x = show(storage, layout);
   }
   tvi_storage_release(storage);
@@ -307,7 +292,8 @@ tv_tensor *tv_npy_read_memory(const void *bytes, int64_t size, const tv_npy_opti
   if (!may_load("npy_read_memory", options, &o)) return NULL;
   if (size < 0) return tvi_fail(TV_EVALUE, "npy_read_memory: size is %lld", (long long)size);
   o.map = TV_NPY_COPY;
-  source from = {.who = "npy_read_memory", .fd = -1, .memory = bytes, .left = size};
+  const void *const begin = bytes ? bytes : "";
+  source from = {.who = "npy_read_memory", .fd = -1, .memory = begin, .left = size};
   return tvi_scope_own(read_array(&from, &o));
 }
 

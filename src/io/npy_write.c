@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "device.h"
-#include "dtype.h"
+#include "endian.h"
 #include "file.h"
 #include "memory.h"
 #include "npy_header.h"
@@ -16,13 +16,6 @@
 #include "tensor.h"
 
 enum { BUFFER = 1 << 18 }; /* a multiple of every element's size */
-
-static bool host_is_big_endian(void) {
-  const uint16_t one = 1;
-  uint8_t first;
-  memcpy(&first, &one, 1);
-  return !first;
-}
 
 static tv_status no_memory(const char *who) {
   return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", who, (int)BUFFER);
@@ -43,20 +36,13 @@ static bool is_fortran_order(tv_tensor *x, const int64_t *steps) {
 /* The elements in C order, collected and written in pieces. */
 typedef struct collector {
   tvi_file_out *out;
-  char *buffer;               /* BUFFER bytes, `used` of them */
-  int64_t used, item, number; /* bytes of an element, and of a number in it */
+  tv_dtype dtype;
+  char *buffer; /* BUFFER bytes, `used` of them */
+  int64_t used;
 } collector;
 
 static tv_status flush(collector *c) {
-  if (host_is_big_endian()) {
-    for (char *at = c->buffer; at < c->buffer + c->used; at += c->number) {
-      for (int64_t i = 0; i < c->number / 2; i++) {
-        const char kept = at[i];
-        at[i] = at[c->number - 1 - i];
-        at[c->number - 1 - i] = kept;
-      }
-    }
-  }
+  if (tvi_host_is_big_endian()) tvi_swap_numbers(c->dtype, c->buffer, c->used);
   const tv_status status = tvi_file_write(c->out, c->buffer, c->used);
   c->used = 0;
   return status;
@@ -64,13 +50,14 @@ static tv_status flush(collector *c) {
 
 /* n elements, `step` bytes apart. */
 static tv_status collect(collector *c, const char *from, int64_t step, int64_t n) {
+  const int64_t item = tv_dtype_size(c->dtype);
   for (int64_t i = 0; i < n; i++, from += step) {
     if (c->used == BUFFER) {
       const tv_status status = flush(c);
       if (status) return status;
     }
-    memcpy(c->buffer + c->used, from, (size_t)c->item);
-    c->used += c->item;
+    memcpy(c->buffer + c->used, from, (size_t)item);
+    c->used += item;
   }
   return TV_OK;
 }
@@ -79,8 +66,7 @@ static tv_status write_collected(tvi_file_out *out, tv_tensor *x, const char *da
                                  const int64_t *steps, const int64_t *shape) {
   int64_t index[TV_MAX_RANK] = {0};
   const int last = x->rank - 1;
-  collector c = {out, tvi_malloc(BUFFER), 0, tv_dtype_size(x->dtype),
-                 tv_dtype_size(tvi_real_part(x->dtype))};
+  collector c = {out, x->dtype, tvi_malloc(BUFFER), 0};
   if (!c.buffer) return no_memory(out->who);
   tv_status status = TV_OK;
   for (int axis = 0; !status && axis >= 0;) {
@@ -100,8 +86,7 @@ static tv_status write_collected(tvi_file_out *out, tv_tensor *x, const char *da
 /* The elements of another device, compact in C order there, in pieces. */
 static tv_status write_device(tvi_file_out *out, tv_tensor *x) {
   tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
-  collector c = {out, tvi_malloc(BUFFER), 0, tv_dtype_size(x->dtype),
-                 tv_dtype_size(tvi_real_part(x->dtype))};
+  collector c = {out, x->dtype, tvi_malloc(BUFFER), 0};
   if (!c.buffer) return no_memory(out->who);
   tv_status status = TV_OK;
   const int64_t bytes = tv_tensor_bytes(x);
@@ -126,7 +111,7 @@ static tv_status write_array(tvi_file_out *out, tv_tensor *x) {
   const tv_status status = tvi_file_write(out, header, n);
   if (status || !x->size) return status;
   if (!is_here) return write_device(out, x);
-  if (host_is_big_endian() || !(x->is_contiguous || is_fortran)) {
+  if (tvi_host_is_big_endian() || !(x->is_contiguous || is_fortran)) {
     /* Fortran order is the C order of the transpose. */
     int64_t shape[TV_MAX_RANK], along[TV_MAX_RANK];
     for (int k = 0; k < x->rank; k++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The writes. Each prepares under the Variable's lock, in place only where nothing can fail once bytes
- * change, and ends by committing; values that are given up are released after unlocking, for that may
- * call back into the caller's code. Nothing here is recorded. */
+ * The writes. Each prepares under the Variable's lock, in place only where nothing can fail once
+ * bytes change, and ends by committing; values that are given up are released after unlocking, for
+ * that may call back into the caller's code. Nothing here is recorded. */
 #include <string.h>
 #include <tensorvar/index.h>
 
@@ -44,8 +44,8 @@ static tv_status end(writing *w, bool is_done) {
 static bool fails(const writing *w, tv_status status, const char *what, tv_tensor *value) {
   tvi_text left, right;
   if (status == TV_EDTYPE)
-    return tvi_fail(status, "%s: Variable '%s' is %s, the value %s: not of the same kind", w->who, w->v->name,
-                    tv_dtype_name(w->v->dtype), tv_dtype_name(value->dtype));
+    return tvi_fail(status, "%s: Variable '%s' is %s, the value %s: not of the same kind", w->who,
+                    w->v->name, tv_dtype_name(w->v->dtype), tv_dtype_name(value->dtype));
   return tvi_fail(status, "%s: %s Variable '%s': %s and %s", w->who, what, w->v->name,
                   tvi_shape_text(&left, w->v->rank, w->v->value->shape),
                   tvi_shape_text(&right, value->rank, value->shape));
@@ -54,11 +54,12 @@ static bool fails(const writing *w, tv_status status, const char *what, tv_tenso
 /* What holds for the value of every write: nothing mapped, same kind, same device. */
 static bool is_taken(const writing *w, tv_tensor *value) {
   if (tvi_variable_writable(w->who, w->v)) return false;
-  static const tv_dtype weakest[] = {[TVI_WEAK_BOOL] = TV_BOOL,
-                                     [TVI_WEAK_INT] = TV_U8, /* its range is checked with its value */
-                                     [TVI_WEAK_UINT] = TV_U8,
-                                     [TVI_WEAK_REAL] = TV_F16,
-                                     [TVI_WEAK_COMPLEX] = TV_C64};
+  static const tv_dtype weakest[] = {
+      [TVI_WEAK_BOOL] = TV_BOOL,
+      [TVI_WEAK_INT] = TV_U8, /* its range is checked with its value */
+      [TVI_WEAK_UINT] = TV_U8,
+      [TVI_WEAK_REAL] = TV_F16,
+      [TVI_WEAK_COMPLEX] = TV_C64};
   const tv_dtype from = value->weak.kind ? weakest[value->weak.kind] : value->dtype;
   if (!tv_can_cast(from, w->v->dtype, TV_CAST_SAME_KIND)) return fails(w, TV_EDTYPE, NULL, value);
   if (!value->weak.kind && tvi_tensor_on(value) != w->v->device)
@@ -122,7 +123,8 @@ static tv_status update(const char *who, tvi_op op, tv_variable *variable, tv_te
   const tv_status status = begin(&w, who, variable, value);
   if (status) return status;
   bool is_done = is_taken(&w, value);
-  if (is_done && !value->weak.kind && !tvi_same_shape(value, variable->rank, variable->value->shape))
+  if (is_done && !value->weak.kind &&
+      !tvi_same_shape(value, variable->rank, variable->value->shape))
     is_done = fails(&w, TV_ESHAPE, "shapes differ:", value);
   if (is_done) {
     tv_tensor *const in[2] = {variable->value, value};
@@ -165,8 +167,9 @@ static bool show_in(const writing *w, tv_tensor *x, const tv_tensor *part, int64
     if (k == part->rank - 1) return true;
   }
   if (part->rank == 0 && added == 0) return true;
-  return tvi_fail(TV_ESHAPE, "%s: value does not broadcast into the slice of Variable '%s': %s into %s", w->who,
-                  w->v->name, tvi_shape_text(&left, x->rank, x->shape),
+  return tvi_fail(TV_ESHAPE,
+                  "%s: value does not broadcast into the slice of Variable '%s': %s into %s",
+                  w->who, w->v->name, tvi_shape_text(&left, x->rank, x->shape),
                   tvi_shape_text(&right, part->rank, part->shape));
 }
 
@@ -177,21 +180,24 @@ tv_status tv_variable_assign_slice(tv_variable *variable, const char *slice, tv_
   if (status) return status;
   bool is_done = false;
   if (is_taken(&w, value)) {
-    /* A value that shares bytes with the Variable also holds them, so it is then read from the old ones. */
+    /* A value that shares bytes with the Variable also holds them, so it is then read from the old
+     * ones. */
     const bool is_in_place = may_write_in_place(variable);
-    tv_tensor *const x =
-        tvi_scope_own(value->weak.kind ? tvi_tensor_copy(w.who, value, variable->dtype, variable->device)
-                                       : tv_retain(value));
-    tv_tensor *const whole =
-        !x            ? NULL
-        : is_in_place ? variable->value
-                      : tvi_scope_own(tvi_tensor_copy(w.who, variable->value, variable->dtype, variable->device));
+    tv_tensor *const x = tvi_scope_own(
+        value->weak.kind ? tvi_tensor_copy(w.who, value, variable->dtype, variable->device)
+                         : tv_retain(value));
+    tv_tensor *const whole = !x ? NULL
+                             : is_in_place
+                                 ? variable->value
+                                 : tvi_scope_own(tvi_tensor_copy(
+                                       w.who, variable->value, variable->dtype, variable->device));
     tv_tensor *const part = whole ? tvi_scope_own(tvi_slice_view(w.who, whole, slice)) : NULL;
     int64_t steps[TV_MAX_RANK];
     if (part && show_in(&w, x, part, steps))
-      status = part->size ? tvi_write(w.who, variable->device, variable->dtype, part->data, part->steps,
-                                      part->rank, part->shape, x->dtype, x->data, steps)
-                          : TV_OK;
+      status = part->size
+                   ? tvi_write(w.who, variable->device, variable->dtype, part->data, part->steps,
+                               part->rank, part->shape, x->dtype, x->data, steps)
+                   : TV_OK;
     else
       status = tvi_failure();
     is_done = !status && (is_in_place ? commit_in_place(&w) : commit(&w, whole));
@@ -206,8 +212,8 @@ tv_status tv_variable_assign_where(tv_variable *variable, tv_tensor *mask, tv_te
   if (status) return status;
   bool is_done = is_taken(&w, value);
   if (is_done && mask->dtype != TV_BOOL)
-    is_done = tvi_fail(TV_EDTYPE, "%s: the mask of Variable '%s' is %s, not bool", w.who, variable->name,
-                       tv_dtype_name(mask->dtype));
+    is_done = tvi_fail(TV_EDTYPE, "%s: the mask of Variable '%s' is %s, not bool", w.who,
+                       variable->name, tv_dtype_name(mask->dtype));
   int64_t shape[TV_MAX_RANK];
   if (is_done) {
     tv_tensor *const in[3] = {mask, value, variable->value};
@@ -238,7 +244,8 @@ tv_status tv_variable_map(tv_variable *v, bool exclusive, void **data) {
   tv_status status = tvi_variable_writable("variable_map", v);
   if (!status) {
     const bool is_in_place = exclusive && v->device == TV_CPU && may_write_in_place(v);
-    v->mapped = is_in_place ? v->value : tvi_tensor_copy("variable_map", v->value, v->dtype, TV_CPU);
+    v->mapped =
+        is_in_place ? v->value : tvi_tensor_copy("variable_map", v->value, v->dtype, TV_CPU);
     if (v->mapped) {
       v->mapping = exclusive ? TVI_MAPPED_EXCLUSIVELY : TVI_MAPPED;
       *data = v->mapped->data;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Gradients of a tape: its records backwards, each rule made of public ops, so that an open outer tape
- * (or this one, if persistent) records them.
+ * Gradients of a tape: its records backwards, each rule made of public ops, so that an open outer
+ * tape (or this one, if persistent) records them.
  *
- * Un-broadcasting and conversion to the dtype and device of an input happen here, once for all ops. Only
- * ops between a source and the target are visited. Every record works in a scope of its own: what is
- * alive at a time are the gradients still to be used, not all of them. */
+ * Un-broadcasting and conversion to the dtype and device of an input happen here, once for all ops.
+ * Only ops between a source and the target are visited. Every record works in a scope of its own:
+ * what is alive at a time are the gradients still to be used, not all of them. */
 #include <tensorvar/ops.h>
 #include <tensorvar/reduce.h>
 #include <tensorvar/shape.h>
@@ -20,9 +20,9 @@
 typedef struct {
   const tv_tape *tape;
   int32_t n_slots, n_records;
-  bool *is_needed;  /* [n_slots] depends on a source */
-  bool *is_source;  /* [n_slots] */
-  tv_tensor **of;   /* [n_slots] gradient until now; retained, NULL: zero */
+  bool *is_needed; /* [n_slots] depends on a source */
+  bool *is_source; /* [n_slots] */
+  tv_tensor **of;  /* [n_slots] gradient until now; retained, NULL: zero */
 } sweep;
 
 static bool sweep_new(sweep *s, const tv_tape *tape) {
@@ -90,12 +90,12 @@ static bool is_unwritten(const tv_tape *tape, const tvi_record_entry *record, in
     const tvi_leaf *const leaf = &tape->leaves[at];
     const uint64_t now = tv_variable_version(leaf->variable);
     if (now != leaf->version)
-      return tvi_fail(TV_EMUTATED,
-                      "tape_gradient: %s needs Variable '%s' as read at version %llu, but it is at version "
-                      "%llu: written by %s",
-                      record->rule->name, tv_variable_name(leaf->variable),
-                      (unsigned long long)leaf->version, (unsigned long long)now,
-                      tvi_variable_writer(leaf->variable));
+      return tvi_fail(
+          TV_EMUTATED,
+          "tape_gradient: %s needs Variable '%s' as read at version %llu, but it is at version "
+          "%llu: written by %s",
+          record->rule->name, tv_variable_name(leaf->variable), (unsigned long long)leaf->version,
+          (unsigned long long)now, tvi_variable_writer(leaf->variable));
   }
   return true;
 }
@@ -149,7 +149,8 @@ static bool run(sweep *s, tv_tensor *target, tv_tensor *seed) {
   return true;
 }
 
-/* The sum over all reads of a Variable, in the order of reading; zeros if none reaches the target. */
+/* The sum over all reads of a Variable, in the order of reading; zeros if none reaches the target.
+ */
 static tv_tensor *variable_gradient(const sweep *s, tv_variable *variable) {
   tv_tensor *sum = NULL;
   const tvi_spec *seen = NULL;
@@ -163,7 +164,8 @@ static tv_tensor *variable_gradient(const sweep *s, tv_variable *variable) {
   if (sum) return sum;
   int64_t shape[TV_MAX_RANK];
   if (!seen && tv_variable_shape(variable, shape)) return NULL;
-  tv_tensor *const zeros = tv_zeros(tv_variable_dtype(variable), tv_variable_rank(variable), seen ? seen->shape : shape);
+  tv_tensor *const zeros =
+      tv_zeros(tv_variable_dtype(variable), tv_variable_rank(variable), seen ? seen->shape : shape);
   return zeros ? tv_to(zeros, tv_variable_device(variable)) : NULL;
 }
 
@@ -184,17 +186,21 @@ static tv_status gradient(tv_tape *tape, tv_tensor *target, tv_tensor *seed, int
   if (!tvi_tape_is_open("tape_gradient", tape)) return tvi_failure();
   if (!target) return tvi_null_status("tape_gradient", "target");
   for (int k = 0; k < n; k++)
-    if (variables ? !variables[k] : !sources || !sources[k]) return tvi_null_status("tape_gradient", "a source");
+    if (variables ? !variables[k] : !sources || !sources[k])
+      return tvi_null_status("tape_gradient", "a source");
   if (tape->is_stopped)
-    return tvi_fail_status(TV_ETAPE, "tape_gradient: this tape has given its gradient: begin it with persistent "
-                                     "to ask again");
+    return tvi_fail_status(
+        TV_ETAPE,
+        "tape_gradient: this tape has given its gradient: begin it with persistent "
+        "to ask again");
   if (!tvi_is_inexact(target->dtype))
     return tvi_fail_status(TV_EDTYPE, "tape_gradient: target is %s, which carries no gradient",
                            tv_dtype_name(target->dtype));
   if (seed && (!tvi_same_shape(seed, target->rank, target->shape) || seed->dtype != target->dtype))
-    return tvi_fail_status(TV_ESHAPE, "tape_gradient: target is %s %s, its gradient %s %s",
-                           tv_dtype_name(target->dtype), tvi_shape_text(&left, target->rank, target->shape),
-                           tv_dtype_name(seed->dtype), tvi_shape_text(&right, seed->rank, seed->shape));
+    return tvi_fail_status(
+        TV_ESHAPE, "tape_gradient: target is %s %s, its gradient %s %s",
+        tv_dtype_name(target->dtype), tvi_shape_text(&left, target->rank, target->shape),
+        tv_dtype_name(seed->dtype), tvi_shape_text(&right, seed->rank, seed->shape));
   sweep s;
   bool is_done = sweep_new(&s, tape);
   tape->is_stopped = !tape->is_persistent;
@@ -208,7 +214,8 @@ static tv_status gradient(tv_tape *tape, tv_tensor *target, tv_tensor *seed, int
   if (is_done) {
     is_done = run(&s, target, seed);
     for (int k = 0; k < n && is_done; k++) {
-      gradients[k] = variables ? variable_gradient(&s, variables[k]) : tensor_gradient(&s, sources[k]);
+      gradients[k] =
+          variables ? variable_gradient(&s, variables[k]) : tensor_gradient(&s, sources[k]);
       is_done = gradients[k] && !tv_scope_keep(gradients[k]);
     }
     tv_scope_end(&scope, NULL);

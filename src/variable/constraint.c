@@ -13,7 +13,8 @@
 bool tvi_constraint_fits(const tv_constraint *c, tv_dtype dtype) {
   if (!tvi_options_fit("constraint", c->size, sizeof *c)) return false;
   if (c->kind == TV_CONSTRAINT_NONE) return true;
-  if (c->kind != TV_CONSTRAINT_CLIP) return tvi_fail(TV_EVALUE, "constraint: %d is no kind", (int)c->kind);
+  if (c->kind != TV_CONSTRAINT_CLIP)
+    return tvi_fail(TV_EVALUE, "constraint: %d is no kind", (int)c->kind);
   if (c->policy != TV_ON_STEP && c->policy != TV_ON_EVERY_WRITE && c->policy != TV_VALIDATE_ONLY)
     return tvi_fail(TV_EVALUE, "constraint: %d is no policy", (int)c->policy);
   if (!(c->low <= c->high)) return tvi_fail(TV_EVALUE, "constraint: clip: low is not at most high");
@@ -22,7 +23,8 @@ bool tvi_constraint_fits(const tv_constraint *c, tv_dtype dtype) {
   return true;
 }
 
-/* A bound for values of a dtype. Of integers the nearest one inside, which tv_clip brings into range. */
+/* A bound for values of a dtype. Of integers the nearest one inside, which tv_clip brings into
+ * range. */
 static tv_tensor *bound(double x, bool is_low, tv_dtype dtype) {
   if (!tvi_is_integer(dtype)) return tv_scalar_real(x);
   const double inside = is_low ? ceil(x) : floor(x);
@@ -45,9 +47,10 @@ static void name_first(const char *who, const tv_constraint *c, const char *name
   }
   tv_format(tv_scalar_real(c->low), TV_STR, low, sizeof low);
   tv_format(tv_scalar_real(c->high), TV_STR, high, sizeof high);
-  tv_format(tv_take(tv_reshape(value, TV_SHAPE(-1)), tv_scalar_int(at), 0), TV_STR, found, sizeof found);
-  tvi_fail(TV_ECONSTRAINT, "%s: clip(%s, %s) refuses Variable '%s': element %s is %s", who, low, high, name,
-           tvi_shape_text(&where, value->rank, index), found);
+  tv_format(tv_take(tv_reshape(value, TV_SHAPE(-1)), tv_scalar_int(at), 0), TV_STR, found,
+            sizeof found);
+  tvi_fail(TV_ECONSTRAINT, "%s: clip(%s, %s) refuses Variable '%s': element %s is %s", who, low,
+           high, name, tvi_shape_text(&where, value->rank, index), found);
 }
 
 static bool is_within(const char *who, const tv_constraint *c, const char *name, tv_tensor *value,
@@ -62,11 +65,12 @@ static bool is_within(const char *who, const tv_constraint *c, const char *name,
   return n_outside == 0;
 }
 
-tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *name, tvi_occasion occasion,
-                           tv_tensor *value) {
+tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *name,
+                           tvi_occasion occasion, tv_tensor *value) {
   if (c->kind == TV_CONSTRAINT_NONE || (c->policy == TV_ON_STEP && occasion != TVI_STEP))
     return tv_retain(value);
-  tv_tensor *const low = bound(c->low, true, value->dtype), *const high = bound(c->high, false, value->dtype);
+  tv_tensor *const low = bound(c->low, true, value->dtype), *const high =
+                                                                bound(c->high, false, value->dtype);
   if (c->policy == TV_VALIDATE_ONLY)
     return low && high && is_within(who, c, name, value, low, high) ? tv_retain(value) : NULL;
   return tv_retain(tv_clip(value, low, high));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Optimizers. A step holds the locks of all its Variables (in the order of their addresses, so that two
- * steps cannot wait for each other), prepares every new value and slot by public ops, and commits them
- * when nothing can fail any more. */
+ * Optimizers. A step holds the locks of all its Variables (in the order of their addresses, so that
+ * two steps cannot wait for each other), prepares every new value and slot by public ops, and
+ * commits them when nothing can fail any more. */
 #include <tensorvar/optimizer.h>
 
 #include <math.h>
@@ -13,8 +13,8 @@
 #include "memory.h"
 #include "scope.h"
 #include "status.h"
-#include "thread.h"
 #include "tally.h"
+#include "thread.h"
 #include "variable.h"
 
 /* What an optimizer keeps of one Variable: momentum, or the two moments. */
@@ -59,7 +59,8 @@ tv_optimizer *tv_sgd_new(const tv_sgd_options *options) {
   const tv_sgd_options defaults = TV_SGD_OPTIONS;
   const tv_sgd_options *const given = options ? options : &defaults;
   if (!tvi_options_fit("sgd_new", given->size, sizeof *given)) return NULL;
-  if (!is_rate(given->learning_rate)) return tvi_fail(TV_EVALUE, "sgd_new: learning_rate is negative or not finite");
+  if (!is_rate(given->learning_rate))
+    return tvi_fail(TV_EVALUE, "sgd_new: learning_rate is negative or not finite");
   if (!is_decay(given->momentum)) return tvi_fail(TV_EVALUE, "sgd_new: momentum is not in [0, 1)");
   tv_optimizer *const o = optimizer_new("sgd_new", given->learning_rate);
   if (o) {
@@ -73,10 +74,12 @@ tv_optimizer *tv_adam_new(const tv_adam_options *options) {
   const tv_adam_options defaults = TV_ADAM_OPTIONS;
   const tv_adam_options *const given = options ? options : &defaults;
   if (!tvi_options_fit("adam_new", given->size, sizeof *given)) return NULL;
-  if (!is_rate(given->learning_rate)) return tvi_fail(TV_EVALUE, "adam_new: learning_rate is negative or not finite");
+  if (!is_rate(given->learning_rate))
+    return tvi_fail(TV_EVALUE, "adam_new: learning_rate is negative or not finite");
   if (!is_decay(given->beta1) || !is_decay(given->beta2))
     return tvi_fail(TV_EVALUE, "adam_new: beta1 or beta2 is not in [0, 1)");
-  if (!is_rate(given->epsilon)) return tvi_fail(TV_EVALUE, "adam_new: epsilon is negative or not finite");
+  if (!is_rate(given->epsilon))
+    return tvi_fail(TV_EVALUE, "adam_new: epsilon is negative or not finite");
   tv_optimizer *const o = optimizer_new("adam_new", given->learning_rate);
   if (o) {
     o->kind = ADAM;
@@ -123,7 +126,8 @@ double tv_optimizer_learning_rate(tv_optimizer *o) {
 tv_status tv_optimizer_set_learning_rate(tv_optimizer *o, double rate) {
   if (!o) return tvi_null_status("optimizer_set_learning_rate", "optimizer");
   if (!is_rate(rate))
-    return tvi_fail_status(TV_EVALUE, "optimizer_set_learning_rate: rate is negative or not finite");
+    return tvi_fail_status(TV_EVALUE,
+                           "optimizer_set_learning_rate: rate is negative or not finite");
   pthread_mutex_lock(&o->lock);
   o->learning_rate = rate;
   pthread_mutex_unlock(&o->lock);
@@ -173,20 +177,23 @@ static tv_tensor *adam(const tv_optimizer *o, prepared *p, tv_tensor *w, tv_tens
   }
   p->moment[0] = m;
   p->moment[1] = v;
-  tv_tensor *const divisor = tv_add(tv_divide(tv_sqrt(v), tv_scalar(sqrt(unbias2))), tv_scalar(a->epsilon));
+  tv_tensor *const divisor =
+      tv_add(tv_divide(tv_sqrt(v), tv_scalar(sqrt(unbias2))), tv_scalar(a->epsilon));
   return tv_subtract(w, scaled(tv_divide(m, divisor), o->learning_rate / unbias1));
 }
 
 static bool fits(const tv_variable *v, tv_tensor *g) {
   tvi_text left, right;
   if (!tvi_is_inexact(v->dtype) || g->dtype != v->dtype)
-    return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, its gradient %s", who, v->name, tv_dtype_name(v->dtype),
-                    tv_dtype_name(g->dtype));
+    return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, its gradient %s", who, v->name,
+                    tv_dtype_name(v->dtype), tv_dtype_name(g->dtype));
   if (!tvi_same_shape(g, v->rank, v->value->shape))
     return tvi_fail(TV_ESHAPE, "%s: Variable '%s' has shape %s, its gradient %s", who, v->name,
-                    tvi_shape_text(&left, v->rank, v->value->shape), tvi_shape_text(&right, g->rank, g->shape));
+                    tvi_shape_text(&left, v->rank, v->value->shape),
+                    tvi_shape_text(&right, g->rank, g->shape));
   if (tvi_tensor_on(g) != v->device)
-    return tvi_fail(TV_EDEVICE, "%s: Variable '%s' and its gradient are on different devices", who, v->name);
+    return tvi_fail(TV_EDEVICE, "%s: Variable '%s' and its gradient are on different devices", who,
+                    v->name);
   return !tvi_variable_writable(who, v);
 }
 
@@ -221,11 +228,13 @@ static bool has_room(tv_optimizer *o, int n) {
   return true;
 }
 
-/* Insertion sort by address: the order in which locks are taken. A Variable given twice is refused. */
+/* Insertion sort by address: the order in which locks are taken. A Variable given twice is refused.
+ */
 static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **sorted) {
   for (int k = 0; k < n; k++) {
     int at = k;
-    for (; at && (uintptr_t)sorted[at - 1] > (uintptr_t)variables[k]; at--) sorted[at] = sorted[at - 1];
+    for (; at && (uintptr_t)sorted[at - 1] > (uintptr_t)variables[k]; at--)
+      sorted[at] = sorted[at - 1];
     if (at && sorted[at - 1] == variables[k])
       return tvi_fail(TV_EVALUE, "%s: Variable '%s' is given twice", who, variables[k]->name);
     sorted[at] = variables[k];
@@ -273,12 +282,15 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   return is_done;
 }
 
-tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients) {
+tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables,
+                            tv_tensor *const *gradients) {
   if (!o) return tvi_null_status(who, "optimizer");
   if (n < 0) return tvi_fail_status(TV_EVALUE, "%s: n is %d", who, n);
-  if (n && (!variables || !gradients)) return tvi_null_status(who, variables ? "gradients" : "variables");
+  if (n && (!variables || !gradients))
+    return tvi_null_status(who, variables ? "gradients" : "variables");
   for (int k = 0; k < n; k++)
-    if (!variables[k] || !gradients[k]) return tvi_null_status(who, variables[k] ? "a gradient" : "a Variable");
+    if (!variables[k] || !gradients[k])
+      return tvi_null_status(who, variables[k] ? "a gradient" : "a Variable");
   tv_scope scope;
   tv_status status = tvi_scope_open(&scope);
   if (status) return status;
@@ -307,10 +319,11 @@ static tv_tensor *global_norm(int n, tv_tensor *const *gradients) {
   return tv_sqrt(sum);
 }
 
-tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limit, tv_tensor **clipped,
-                                 double *norm) {
+tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limit,
+                                 tv_tensor **clipped, double *norm) {
   static const char clip[] = "clip_by_global_norm";
-  if (n < 0 || (n && (!gradients || !clipped))) return tvi_fail_status(TV_EVALUE, "%s: no gradients", clip);
+  if (n < 0 || (n && (!gradients || !clipped)))
+    return tvi_fail_status(TV_EVALUE, "%s: no gradients", clip);
   if (clipped != gradients)
     for (int k = 0; k < n; k++) clipped[k] = NULL;
   for (int k = 0; k < n; k++)

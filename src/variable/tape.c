@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Tapes: what was recorded. (How gradients are computed from it is in backward.c.)
  *
- * A tape is a list of records in the order of the ops, so it needs no graph: walking it backwards visits
- * every op after all that read its result. Values are slots; a map finds the slot of a tensor by its id.
- * Small arrays lie in an arena, so that a tape of a million ops is given back without recursion. */
+ * A tape is a list of records in the order of the ops, so it needs no graph: walking it backwards
+ * visits every op after all that read its result. Values are slots; a map finds the slot of a
+ * tensor by its id. Small arrays lie in an arena, so that a tape of a million ops is given back
+ * without recursion. */
 #include "tape.h"
 
 #include <string.h>
@@ -92,8 +93,7 @@ static int32_t slot_new(tv_tape *tape, tv_tensor *x, int32_t leaf, bool is_watch
   int64_t *const shape = arena(tape, x->rank * (int64_t)sizeof *shape);
   if (!shape || !map_has_room(tape)) return -1;
   memcpy(shape, x->shape, (size_t)x->rank * sizeof *shape);
-  slots[tape->n_slots] =
-      (tvi_slot){{x->dtype, tvi_tensor_on(x), x->rank, shape}, leaf, is_watched};
+  slots[tape->n_slots] = (tvi_slot){{x->dtype, tvi_tensor_on(x), x->rank, shape}, leaf, is_watched};
   map_put(tape, x->id, tape->n_slots);
   return tape->n_slots++;
 }
@@ -159,7 +159,8 @@ tv_tensor *tvi_finish(const tvi_rule *rule, tv_tensor *y, int n_in, tv_tensor *c
   return y;
 }
 
-static tv_status read_on(tv_tape *tape, tv_variable *variable, uint64_t version, tv_tensor *snapshot) {
+static tv_status read_on(tv_tape *tape, tv_variable *variable, uint64_t version,
+                         tv_tensor *snapshot) {
   const bool is_watched = tv_variable_is_trainable(variable) && tvi_is_inexact(snapshot->dtype);
   /* An unwatched read matters only where writing it afterwards is an error. */
   if (!is_watched && tape->mutation == TV_MUTATION_SNAPSHOT) return TV_OK;
@@ -186,7 +187,8 @@ tv_status tvi_record_read(tv_variable *variable, uint64_t version, tv_tensor *sn
 tv_tape *tv_tape_begin(const tv_tape_options *options) {
   const tv_tape_options defaults = TV_TAPE_OPTIONS;
   const tv_tape_options *const o = options ? options : &defaults;
-  if (!tvi_options_fit("tape_begin", o->size, sizeof *o) || !tvi_scope_is_open("tape_begin")) return NULL;
+  if (!tvi_options_fit("tape_begin", o->size, sizeof *o) || !tvi_scope_is_open("tape_begin"))
+    return NULL;
   if (o->mutation != TV_MUTATION_SNAPSHOT && o->mutation != TV_MUTATION_ERROR)
     return tvi_fail(TV_EVALUE, "tape_begin: %d is no mutation policy", (int)o->mutation);
   tv_tape *const tape = tvi_calloc(1, sizeof *tape);
@@ -249,7 +251,8 @@ tv_status tv_tape_watch(tv_tape *tape, tv_tensor *x) {
   if (!tvi_tape_is_open("tape_watch", tape)) return tvi_failure();
   if (!x) return tvi_null_status("tape_watch", "x");
   if (!tvi_is_inexact(x->dtype))
-    return tvi_fail_status(TV_EDTYPE, "tape_watch: %s carries no gradient", tv_dtype_name(x->dtype));
+    return tvi_fail_status(TV_EDTYPE, "tape_watch: %s carries no gradient",
+                           tv_dtype_name(x->dtype));
   const int32_t slot = tvi_tape_slot(tape, x->id);
   if (slot >= 0) {
     tape->slots[slot].is_watched = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Recording: what an op tells the open tapes. A rule says, for each input, what its gradient reads and
- * how it is computed from public ops; the tape keeps what the wanted gradients read, and nothing else. */
+ * Recording: what an op tells the open tapes. A rule says, for each input, what its gradient reads
+ * and how it is computed from public ops; the tape keeps what the wanted gradients read, and
+ * nothing else. */
 #ifndef TVI_TAPE_H
 #define TVI_TAPE_H
 
@@ -26,8 +27,8 @@ typedef struct {
   const int64_t *numbers; /* what the op recorded of its arguments */
 } tvi_saved;
 
-/* g is the gradient of the result. The result is as if nothing were broadcast or converted: the tape
- * sums it to the shape of the input, and gives it its dtype and device. NULL is a failure. */
+/* g is the gradient of the result. The result is as if nothing were broadcast or converted: the
+ * tape sums it to the shape of the input, and gives it its dtype and device. NULL is a failure. */
 typedef tv_tensor *tvi_gradient(const tvi_saved *s, tv_tensor *g);
 
 enum { TVI_USES_NONE = 0, TVI_USES_IN0 = 1, TVI_USES_IN1 = 2, TVI_USES_IN2 = 4, TVI_USES_OUT = 8 };

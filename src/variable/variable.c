@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Variables: making, asking and releasing them, reads, and the two steps every write has in common. The
- * writes themselves are in assign.c, the optimizers' in optimizer.c. */
+ * Variables: making, asking and releasing them, reads, and the two steps every write has in common.
+ * The writes themselves are in assign.c, the optimizers' in optimizer.c. */
 #include "variable.h"
 
 #include <string.h>
@@ -15,8 +15,8 @@
 /* Make --------------------------------------------------------------------------------------- */
 
 tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device) {
-  const bool is_shareable = tvi_tensor_is_whole(x) && !x->storage->is_borrowed && x->dtype == dtype &&
-                            tvi_tensor_on(x) == device;
+  const bool is_shareable = tvi_tensor_is_whole(x) && !x->storage->is_borrowed &&
+                            x->dtype == dtype && tvi_tensor_on(x) == device;
   return is_shareable ? tvi_tensor_alias(x) : tvi_tensor_copy(who, x, dtype, device);
 }
 
@@ -35,7 +35,8 @@ static char *copied_text(const char *text) {
 
 static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
   const char *const name = o->name ? o->name : "Variable";
-  tv_tensor *const constrained = tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value);
+  tv_tensor *const constrained =
+      tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value);
   if (!constrained) return NULL;
   tv_variable *const v = tvi_calloc(1, sizeof *v);
   if (v) {
@@ -44,7 +45,8 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
     v->value = tvi_value_of("variable_new", constrained, value->dtype, tvi_tensor_on(value));
   }
   tv_release(constrained);
-  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) || pthread_mutex_init(&v->lock, NULL)) {
+  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) ||
+      pthread_mutex_init(&v->lock, NULL)) {
     if (v) free_variable(v);
     return tvi_fail(TV_ENOMEM, "variable_new: no memory");
   }
@@ -67,20 +69,22 @@ tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *option
   const tv_variable_options defaults = TV_VARIABLE_OPTIONS;
   const tv_variable_options *const o = options ? options : &defaults;
   if (!value) return tvi_null("variable_new", "value");
-  if (!tvi_options_fit("variable_new", o->size, sizeof *o) || !tvi_constraint_fits(&o->constraint, value->dtype))
+  if (!tvi_options_fit("variable_new", o->size, sizeof *o) ||
+      !tvi_constraint_fits(&o->constraint, value->dtype))
     return NULL;
   tv_scope scope;
   if (tvi_scope_open(&scope)) return NULL;
   tvi_self.paused++;
-  tv_tensor *const strong = tvi_scope_own(tvi_tensor_strong("variable_new", value, tvi_self.device));
+  tv_tensor *const strong =
+      tvi_scope_own(tvi_tensor_strong("variable_new", value, tvi_self.device));
   tv_variable *const v = strong ? with_value(strong, o) : NULL;
   tvi_self.paused--;
   tvi_scope_close(&scope);
   return v;
 }
 
-tv_variable *tv_variable_new_from_memory(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
-                                         const tv_variable_options *options) {
+tv_variable *tv_variable_new_from_memory(const void *data, tv_dtype dtype, int rank,
+                                         const int64_t *shape, const tv_variable_options *options) {
   tv_scope scope;
   if (tvi_scope_open(&scope)) return NULL;
   tv_tensor *const x = tv_tensor_from_memory(data, dtype, rank, shape, NULL);
@@ -155,8 +159,8 @@ tv_status tvi_variable_writable(const char *who, const tv_variable *v) {
 }
 
 bool tvi_variable_is_alone(const tv_variable *v) {
-  return !v->has_concurrent_readers && !v->value->storage->is_borrowed && tvi_tensor_is_whole(v->value) &&
-         tvi_storage_is_alone(v->value->storage);
+  return !v->has_concurrent_readers && !v->value->storage->is_borrowed &&
+         tvi_tensor_is_whole(v->value) && tvi_storage_is_alone(v->value->storage);
 }
 
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb) {

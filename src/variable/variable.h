@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The Variable inside. What may change lies under its lock; a write prepares a value with the lock held,
- * then commits it in steps that cannot fail. */
+ * The Variable inside. What may change lies under its lock; a write prepares a value with the lock
+ * held, then commits it in steps that cannot fail. */
 #ifndef TVI_VARIABLE_H
 #define TVI_VARIABLE_H
 
@@ -23,8 +23,8 @@ struct tv_variable {
   tv_constraint constraint;
 
   pthread_mutex_t lock;
-  tv_tensor *value;         /* a head of its own: its storage is alone if nobody else holds the bytes */
-  _Atomic uint64_t version; /* written under the lock */
+  tv_tensor *value; /* a head of its own: its storage is alone if nobody else holds the bytes */
+  _Atomic uint64_t version;     /* written under the lock */
   _Atomic(const char *) writer; /* the verb that wrote last; static text */
   tvi_mapping mapping;
   tv_tensor *mapped; /* what the map shows, in host memory; may be `value` */
@@ -44,8 +44,8 @@ bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype);
 tv_status tvi_variable_writable(const char *who, const tv_variable *v);
 /* With the lock held: whether bytes may change in place. */
 bool tvi_variable_is_alone(const tv_variable *v);
-/* With the lock held: `fresh`, whose count moves in, is the value; gives back the old one, to be released
- * after unlocking. Cannot fail. */
+/* With the lock held: `fresh`, whose count moves in, is the value; gives back the old one, to be
+ * released after unlocking. Cannot fail. */
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb);
 
 const char *tvi_variable_writer(tv_variable *v);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The loops of loops.c for processors of level x86-64-v4: AVX-512. cpu.c chooses the level at the
- * start.
+ * The inner loops for processors of level x86-64-v4: AVX-512. cpu.c chooses the level.
  *
  * The bits are the same at every level: nothing is reordered, libm is called for the same
  * functions, and nothing is contracted: src/CMakeLists.txt has an option for a fault of gcc 12. */
-#include "loops.h"
+#include "level.h"
 
 #ifdef TVI_HAS_LEVELS
 #ifdef __clang__
@@ -16,8 +15,8 @@
 #pragma GCC target( \
     "avx,avx2,bmi,bmi2,f16c,lzcnt,movbe,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,prefer-vector-width=512")
 #endif
-#define TVI_LOOPS tvi_loops_v4
-#include "loops.c"
+#define LEVEL tvi_level_v4
+#include "level_body.h"
 #ifdef __clang__
 #pragma clang attribute pop
 #endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ * The loops of reductions: runs of contiguous elements into one value, rows into rows, and where an
+ * extreme is. Included by level_v*.c, once per level. reduce.c says in which order sums are added.
+ */
+
+enum { LANES = 16 };
+
+#define FILL(name, T, identity)                             \
+  static void fill_##name(void *to, int64_t n) {            \
+    T *const out = to;                                      \
+    for (int64_t i = 0; i < n; i++) out[i] = (T)(identity); \
+  }
+#define JOIN(name, T, value)                                       \
+  static void join_##name(void *to, const void *with, int64_t n) { \
+    T *restrict const out = to;                                    \
+    const T *restrict const in = with;                             \
+    for (int64_t i = 0; i < n; i++) {                              \
+      const T a = out[i], b = in[i];                               \
+      out[i] = (T)(value);                                         \
+    }                                                              \
+  }
+/* n elements over `lanes` accumulators of scalars, of which an element takes `parts`. */
+#define FOLD(name, T, lanes, parts, identity, value)                   \
+  static void fold_##name(const void *from, int64_t n, void *result) { \
+    const T *const in = from;                                          \
+    T acc[lanes];                                                      \
+    int64_t i = 0;                                                     \
+    for (int j = 0; j < lanes; j++) acc[j] = (T)(identity);            \
+    for (n *= parts; i + lanes <= n; i += lanes)                       \
+      for (int j = 0; j < lanes; j++) {                                \
+        const T a = acc[j], b = in[i + j];                             \
+        acc[j] = (T)(value);                                           \
+      }                                                                \
+    for (int j = 0; i + j < n; j++) {                                  \
+      const T a = acc[j], b = in[i + j];                               \
+      acc[j] = (T)(value);                                             \
+    }                                                                  \
+    for (int half = lanes / 2; half >= parts; half /= 2)               \
+      for (int j = 0; j < half; j++) {                                 \
+        const T a = acc[j], b = acc[j + half];                         \
+        acc[j] = (T)(value);                                           \
+      }                                                                \
+    memcpy(result, acc, parts * sizeof(T));                            \
+  }
+#define KERNELS(name, T, lanes, parts, identity, value) \
+  FILL(name, T, identity)                               \
+  JOIN(name, T, value) FOLD(name, T, lanes, parts, identity, value)
+
+KERNELS(sum_b1, uint8_t, 16, 1, 0, a | b)
+KERNELS(sum_8, uint8_t, 64, 1, 0, a + b)
+KERNELS(sum_16, uint16_t, 32, 1, 0, a + b)
+KERNELS(sum_32, uint32_t, 16, 1, 0, a + b)
+KERNELS(sum_64, uint64_t, 16, 1, 0, a + b)
+KERNELS(sum_f32, float, LANES, 1, -0.0, a + b)
+KERNELS(sum_f64, double, LANES, 1, -0.0, a + b)
+FOLD(sum_c64, float, (2 * LANES), 2, -0.0, a + b)
+FOLD(sum_c128, double, (2 * LANES), 2, -0.0, a + b)
+
+/* What maximum and minimum leave every number as it is. */
+#define LEAST_OF_b1 0
+#define LEAST_OF_i8 INT8_MIN
+#define LEAST_OF_i16 INT16_MIN
+#define LEAST_OF_i32 INT32_MIN
+#define LEAST_OF_i64 INT64_MIN
+#define LEAST_OF_u8 0
+#define LEAST_OF_u16 0
+#define LEAST_OF_u32 0
+#define LEAST_OF_u64 0
+#define LEAST_OF_f32 (-INFINITY)
+#define LEAST_OF_f64 (-(double)INFINITY)
+#define MOST_OF_b1 1
+#define MOST_OF_i8 INT8_MAX
+#define MOST_OF_i16 INT16_MAX
+#define MOST_OF_i32 INT32_MAX
+#define MOST_OF_i64 INT64_MAX
+#define MOST_OF_u8 UINT8_MAX
+#define MOST_OF_u16 UINT16_MAX
+#define MOST_OF_u32 UINT32_MAX
+#define MOST_OF_u64 UINT64_MAX
+#define MOST_OF_f32 INFINITY
+#define MOST_OF_f64 ((double)INFINITY)
+
+/* Integers come out alike in any order. */
+#define INTEGER_EXTREMES(tag, TAG, S, ...)                              \
+  KERNELS(max_##tag, S, 16, 1, LEAST_OF_##tag, tvi_maximum_##tag(a, b)) \
+  KERNELS(min_##tag, S, 16, 1, MOST_OF_##tag, tvi_minimum_##tag(a, b))
+/* bool is stored as uint8, in which 0 and 1 compare as they should. */
+#define tvi_maximum_b1(a, b) ((a) | (b))
+#define tvi_minimum_b1(a, b) ((a) & (b))
+BOOLEAN(INTEGER_EXTREMES, )
+#undef tvi_maximum_b1
+#undef tvi_minimum_b1
+INTEGER(INTEGER_EXTREMES, )
+
+/* Floats: NaN is looked for beside, and the sign of a zero afterwards. I is an integer as wide as
+ * T. */
+#define FLOAT_EXTREME(name, T, I, identity, OP, is_negative)                                 \
+  static void fold_##name(const void *from, int64_t n, void *result) {                       \
+    const T *const in = from;                                                                \
+    T acc[32], best = (T)(identity);                                                         \
+    I nan[32] = {0}, any = 0;                                                                \
+    int64_t i = 0;                                                                           \
+    for (int j = 0; j < 32; j++) acc[j] = best;                                              \
+    for (; i + 32 <= n; i += 32)                                                             \
+      for (int j = 0; j < 32; j++) {                                                         \
+        const T x = in[i + j];                                                               \
+        acc[j] = x OP acc[j] ? x : acc[j];                                                   \
+        nan[j] |= x != x;                                                                    \
+      }                                                                                      \
+    for (; i < n; i++) {                                                                     \
+      best = in[i] OP best ? in[i] : best;                                                   \
+      any |= in[i] != in[i];                                                                 \
+    }                                                                                        \
+    for (int j = 0; j < 32; j++) {                                                           \
+      best = acc[j] OP best ? acc[j] : best;                                                 \
+      any |= nan[j];                                                                         \
+    }                                                                                        \
+    if (best == 0) {                                                                         \
+      bool wins = false;                                                                     \
+      for (i = 0; i < n; i++) wins |= (in[i] == 0) & ((signbit(in[i]) != 0) == is_negative); \
+      best = wins == is_negative ? (T)-0.0 : (T)0;                                           \
+    }                                                                                        \
+    if (any) best = (T)NAN;                                                                  \
+    memcpy(result, &best, sizeof best);                                                      \
+  }
+#define FLOAT_EXTREMES(tag, T, I)                          \
+  FILL(max_##tag, T, LEAST_OF_##tag)                       \
+  JOIN(max_##tag, T, tvi_maximum_##tag(a, b))              \
+  FLOAT_EXTREME(max_##tag, T, I, LEAST_OF_##tag, >, false) \
+  FILL(min_##tag, T, MOST_OF_##tag)                        \
+  JOIN(min_##tag, T, tvi_minimum_##tag(a, b))              \
+  FLOAT_EXTREME(min_##tag, T, I, MOST_OF_##tag, <, true)
+FLOAT_EXTREMES(f32, float, int32_t)
+FLOAT_EXTREMES(f64, double, int64_t)
+
+#define FOLDER(lanes, name) \
+  { lanes, fill_##name, join_##name, fold_##name }
+static const tvi_folder sums[TV_DTYPE_COUNT] = {
+    [TV_BOOL] = FOLDER(1, sum_b1),
+    [TV_I8] = FOLDER(1, sum_8),
+    [TV_I16] = FOLDER(1, sum_16),
+    [TV_I32] = FOLDER(1, sum_32),
+    [TV_I64] = FOLDER(1, sum_64),
+    [TV_U8] = FOLDER(1, sum_8),
+    [TV_U16] = FOLDER(1, sum_16),
+    [TV_U32] = FOLDER(1, sum_32),
+    [TV_U64] = FOLDER(1, sum_64),
+    [TV_F32] = FOLDER(LANES, sum_f32),
+    [TV_F64] = FOLDER(LANES, sum_f64),
+    [TV_C64] = {LANES, fill_sum_f32, join_sum_f32, fold_sum_c64},
+    [TV_C128] = {LANES, fill_sum_f64, join_sum_f64, fold_sum_c128}};
+#define MAX(tag, TAG, ...) [TV_##TAG] = FOLDER(1, max_##tag),
+#define MIN(tag, TAG, ...) [TV_##TAG] = FOLDER(1, min_##tag),
+static const tvi_folder maxima[TV_DTYPE_COUNT] = {BOOLEAN(MAX, ) INTEGER(MAX, ) SINGLE(MAX, )};
+static const tvi_folder minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) SINGLE(MIN, )};
+
+/* Numbers that are not themselves are NaN; integers never are. */
+#define SEARCH(name, T, OP)                                                                   \
+  static bool beats_##name(const void *value, const void *best) {                             \
+    const T a = *(const T *)value, b = *(const T *)best;                                      \
+    return b == b && (a OP b || a != a);                                                      \
+  }                                                                                           \
+  static int64_t find_##name(const void *from, int64_t n, const void *value) {                \
+    const T *const in = from, a = *(const T *)value;                                          \
+    int64_t i = 0;                                                                            \
+    if (a == a)                                                                               \
+      while (i < n - 1 && in[i] != a) i++;                                                    \
+    else                                                                                      \
+      while (i < n - 1 && in[i] == in[i]) i++;                                                \
+    return i;                                                                                 \
+  }                                                                                           \
+  static void update_##name(const void *row, int64_t n, int32_t k, void *best, int32_t *at) { \
+    const T *restrict const in = row;                                                         \
+    T *restrict const out = best;                                                             \
+    for (int64_t i = 0; i < n; i++) {                                                         \
+      const T a = in[i], b = out[i];                                                          \
+      const bool wins = (b == b) & ((a OP b) | (a != a));                                     \
+      out[i] = wins ? a : b;                                                                  \
+      at[i] = wins ? k : at[i];                                                               \
+    }                                                                                         \
+  }
+#define BOTH(tag, TAG, S, ...) SEARCH(max_##tag, S, >) SEARCH(min_##tag, S, <)
+BOOLEAN(BOTH, )
+INTEGER(BOTH, )
+SINGLE(BOTH, )
+
+#define FIRST_MAX(tag, TAG, ...) [TV_##TAG] = {beats_max_##tag, find_max_##tag, update_max_##tag},
+#define FIRST_MIN(tag, TAG, ...) [TV_##TAG] = {beats_min_##tag, find_min_##tag, update_min_##tag},
+static const tvi_searcher first_max[TV_DTYPE_COUNT] = {BOOLEAN(FIRST_MAX, ) INTEGER(FIRST_MAX, )
+                                                           SINGLE(FIRST_MAX, )};
+static const tvi_searcher first_min[TV_DTYPE_COUNT] = {BOOLEAN(FIRST_MIN, ) INTEGER(FIRST_MIN, )
+                                                           SINGLE(FIRST_MIN, )};
+
+#undef MAX
+#undef MIN

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * What level_v1.c, level_v3.c and level_v4.c have in common: all inner loops, and the table of them
+ * under the name LEVEL. */
+#include <math.h>
+#include <string.h>
+
+#include "cast.h"
+#include "dtypes.def"
+#include "level.h"
+#include "scalar.h"
+
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#pragma clang diagnostic ignored "-Wpass-failed" /* calls and divisions stay as they are */
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#pragma GCC diagnostic ignored "-Wtype-limits"         /* x < 0 of an unsigned x */
+#pragma GCC diagnostic ignored "-Wint-in-bool-context" /* a * b of bool is meant */
+#endif
+
+/* clang-format off */
+#include "loops.h"
+#include "casts.h"
+#include "folds.h"
+#include "products.h"
+#include "draws.h"
+/* clang-format on */
+
+const tvi_level LEVEL = {loops,     casts,     sums,     maxima,     minima,
+                         first_max, first_min, products, draw_blocks};

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ * Every level of x86-64 that this computer has gives the bits of the lowest: elementwise loops,
+ * conversions, reductions, products and random numbers. */
+#include "cpu/level.h"
+#include "cpu_job.h"
+
+enum { N = 1003, ITEM = 16 };
+
+static const tvi_level *levels[3];
+static int n_levels;
+
+static void find_levels(void) {
+  n_levels = 0;
+#ifdef TVI_HAS_LEVELS
+  if (tvi_level_here() != &tvi_level_v1) levels[n_levels++] = &tvi_level_v3;
+  if (tvi_level_here() == &tvi_level_v4) levels[n_levels++] = &tvi_level_v4;
+#endif
+  if (n_levels == 0) SKIP("this computer has the lowest level only");
+}
+
+static void fill(tv_dtype dtype, char *to, bool wild) {
+  for (int i = 0; i < N; i++) cpu_fill_one(dtype, to + i * tvi_item(dtype), wild);
+}
+
+static void check_same_values(const char *what, int detail, tv_dtype dtype, const char *got,
+                              const char *want, int n) {
+  for (int i = 0; i < n; i++)
+    if (!cpu_same(dtype, got + i * tvi_item(dtype), want + i * tvi_item(dtype)))
+      check_fail(CHECK_HERE, "%s, dtype %d, %d, element %d", what, (int)dtype, detail, i);
+}
+
+TEST(elementwise_loops_agree) {
+  static _Alignas(64) char in[3][N * ITEM], want[N * ITEM], got[N * ITEM];
+  find_levels();
+  for (int op = 0; op < TVI_OP_COUNT; op++)
+    for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++) {
+      if (!tvi_level_v1.loops[op][dtype]) continue;
+      const tvi_op_row *row = &tvi_op_info[op];
+      const tv_dtype result = tvi_op_result(op, dtype);
+      char *p[4] = {want};
+      int64_t steps[4] = {tvi_item(result)};
+      for (int k = 0; k < row->n_inputs; k++) {
+        const tv_dtype type = row->kind == TVI_SELECT && k == 0 ? TV_BOOL : (tv_dtype)dtype;
+        fill(type, in[k], op != TVI_OP_pow || dtype >= TV_F16);
+        p[k + 1] = in[k];
+        steps[k + 1] = tvi_item(type);
+      }
+      tvi_level_v1.loops[op][dtype](N, p, steps);
+      for (int l = 0; l < n_levels; l++) {
+        p[0] = got;
+        levels[l]->loops[op][dtype](N, p, steps);
+        check_same_values(row->name, l, result, got, want, N);
+      }
+    }
+}
+
+TEST(conversions_agree) {
+  static _Alignas(64) char in[N * ITEM], want[N * ITEM], got[N * ITEM];
+  find_levels();
+  for (int from = 0; from < TV_DTYPE_COUNT; from++)
+    for (int to = 0; to < TV_DTYPE_COUNT; to++) {
+      if (!tvi_level_v1.casts[from][to]) continue;
+      for (int round = 0; round < 2; round++) {
+        fill(from, in, true);
+        if (round && from != TV_BOOL) /* any bits at all */
+          for (int i = 0; i < N * ITEM; i++) in[i] = (char)cpu_random();
+        const int64_t steps[2] = {tvi_item(to), tvi_item(from)};
+        tvi_level_v1.casts[from][to](N, (char *const[]){want, in}, steps);
+        for (int l = 0; l < n_levels; l++) {
+          levels[l]->casts[from][to](N, (char *const[]){got, in}, steps);
+          check_same_values("cast", from, to, got, want, N);
+        }
+      }
+    }
+}
+
+TEST(reductions_agree) {
+  static _Alignas(64) char in[N * ITEM], want[N * ITEM], got[N * ITEM];
+  find_levels();
+  for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++)
+    for (int kind = 0; kind < 3; kind++)
+      for (int n = 1; n <= TVI_RUN; n += n < 70 ? 1 : 13)
+        for (int l = 0; l < n_levels; l++) {
+          const tvi_level *const low = &tvi_level_v1, *const high = levels[l];
+          const tvi_folder *const a = &(kind == 0   ? low->sums
+                                        : kind == 1 ? low->maxima
+                                                    : low->minima)[dtype];
+          const tvi_folder *const b = &(kind == 0   ? high->sums
+                                        : kind == 1 ? high->maxima
+                                                    : high->minima)[dtype];
+          if (!a->fold) continue;
+          fill(dtype, in, n % 2);
+          a->fold(in, n, want);
+          b->fold(in, n, got);
+          check_same_values("fold", n, dtype, got, want, 1);
+          if (dtype >= TV_C64) continue;
+          memcpy(want, in, sizeof in);
+          memcpy(got, in, sizeof in);
+          a->join(want, in + 32 * tvi_item(dtype), n);
+          b->join(got, in + 32 * tvi_item(dtype), n);
+          check_same_values("join", n, dtype, got, want, n);
+        }
+}
+
+TEST(products_agree) {
+  static _Alignas(64) char a[N * ITEM], b[N * ITEM], want[N * ITEM], got[N * ITEM];
+  find_levels();
+  for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++) {
+    if (!tvi_level_v1.products[dtype]) continue;
+    const int64_t item = tvi_item(dtype);
+    fill(dtype, a, false);
+    fill(dtype, b, false);
+    tvi_level_v1.products[dtype](23, 37, 19, a, 19 * item, item, b, 37 * item, want, 37 * item);
+    for (int l = 0; l < n_levels; l++) {
+      levels[l]->products[dtype](23, 37, 19, a, 19 * item, item, b, 37 * item, got, 37 * item);
+      check_same_values("product", l, dtype, got, want, 23 * 37);
+    }
+  }
+}
+
+TEST(random_numbers_agree_with_the_definition) {
+  static _Alignas(64) char want[TVI_DRAW_BLOCKS * 16], got[TVI_DRAW_BLOCKS * 16];
+  find_levels();
+  for (int d = TV_RANDOM_BITS; d <= TV_RANDOM_NORMAL; d++)
+    for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++) {
+      const bool is_bits = dtype == TV_U32 || dtype == TV_U64;
+      if (d == TV_RANDOM_BITS ? !is_bits : dtype < TV_F16 || dtype > TV_F64) continue;
+      const tv_random job = {
+          .distribution = (tv_distribution)d, .dtype = dtype, .key = {~UINT64_C(5), 1}};
+      const uint64_t first = UINT64_C(0xfffffff0); /* the block number goes over 32 bits */
+      tvi_level_v1.draw(&job, first, want);
+      if (dtype == TV_U32)
+        for (int i = 0; i < TVI_DRAW_BLOCKS; i++) {
+          const tvi_philox_block block = tvi_philox_at(~UINT64_C(5), 1, first + (uint64_t)i);
+          CHECK(!memcmp(want + 16 * i, block.word, 16));
+        }
+      for (int l = 0; l < n_levels; l++) {
+        levels[l]->draw(&job, first, got);
+        CHECK(!memcmp(got, want, sizeof want));
+      }
+    }
+}
+
+TEST_MAIN("cpu_level", CASE(elementwise_loops_agree), CASE(conversions_agree),
+          CASE(reductions_agree), CASE(products_agree),
+          CASE(random_numbers_agree_with_the_definition))
