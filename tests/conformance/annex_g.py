@@ -30,7 +30,8 @@ def multiply(z, w):
     a1, b1 = (np.where(z_infinite, _boxed(np.isinf(p), p), _zeroed(p)) for p in (a, b))
     c1, d1 = (np.where(w_infinite, _boxed(np.isinf(p), p), _zeroed(p)) for p in (c, d))
     inf = z.real.dtype.type(np.inf)
-    return _joined(np.where(again, inf * (a1 * c1 - b1 * d1), x), np.where(again, inf * (a1 * d1 + b1 * c1), y), z.dtype)
+    x, y = np.where(again, inf * (a1 * c1 - b1 * d1), x), np.where(again, inf * (a1 * d1 + b1 * c1), y)
+    return _joined(x, y, z.dtype)
 
 
 def divide(z, w):

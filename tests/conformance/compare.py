@@ -53,9 +53,10 @@ def close(x, want, name, ulps, what="", inputs=(), growth=0):
         part = "float32" if name == "complex64" else "float64"
         wide = got.astype(want.dtype)
         size = np.where(np.isfinite(want), np.abs(np.where(np.isfinite(want), want, 0)), 0)
-        near = np.abs(np.where(np.isfinite(want) & np.isfinite(wide), wide - want, 0)) <= (ulps + growth) * _ulp(size, part)
-        exact = np.isfinite(want)
+        error = np.abs(np.where(np.isfinite(want) & np.isfinite(wide), wide - want, 0))
+        near = error <= (ulps + growth) * _ulp(size, part)
         rounded = want.astype(narrow)
+        exact = np.isfinite(rounded)
         ok = np.where(exact, near & np.isfinite(got), _alike(got, rounded))
     else:
         wide = got.astype(want.dtype)

@@ -71,8 +71,8 @@ def specials(name):
         return x.ravel()
     limits = xp.finfo(xp.BY_NAME[name])
     tiny = limits.smallest_normal
-    wanted = [0., .5, 1., 1.5, 2., 3., math.pi, 1e-3, 10., 88.5, 1000., limits.eps, 1 + limits.eps, 1 - limits.eps / 2, tiny,
-              tiny * limits.eps, tiny / 2, limits.max, limits.max / 2, math.inf, math.nan, .1, 1e4]
+    wanted = [0., .5, 1., 1.5, 2., 3., math.pi, 1e-3, 10., 88.5, 1000., limits.eps, 1 + limits.eps,
+              1 - limits.eps / 2, tiny, tiny * limits.eps, tiny / 2, limits.max, limits.max / 2, math.inf, math.nan, .1, 1e4]
     return rounded(np.array([s * v for v in wanted for s in (1, -1)]), name)
 
 

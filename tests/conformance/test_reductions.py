@@ -93,9 +93,10 @@ def test_largest_and_smallest(op):
             return
         want = np.asarray(getattr(np, op)(x, axis=axes, keepdims=keepdims))
         if x.dtype.kind == "f":  # +0 is above -0, in whatever order
-            sign = np.signbit(x)
-            other = (np.all if op == "max" else np.any)(sign | (x != 0), axis=axes, keepdims=keepdims)
-            want = np.where(want == 0, np.where(other, -0.0, 0.0), want).astype(x.dtype)
+            below = np.signbit(x) & (x == 0)
+            is_below = (np.all(below | (x != 0), axis=axes, keepdims=keepdims) if op == "max" else
+                        np.any(below, axis=axes, keepdims=keepdims))
+            want = np.where(want == 0, np.where(is_below, -0.0, 0.0), want).astype(x.dtype)
         compare.equal(getattr(xp, op)(array, axis=axes, keepdims=keepdims), want, name, f"{op} of {name} over {axes}")
 
     sweep()
