@@ -109,7 +109,7 @@ static tv_status run(const char *data, double *distance) {
 }
 
 int main(int argc, char **argv) {
-  double distance = INFINITY;
+  double distance = HUGE_VAL;
   if (argc != 2) {
     fputs("usage: fit_diabetes DATA\n", stderr);
     return 2;

@@ -130,13 +130,27 @@ static double accuracy(tv_tensor *predicted, tv_tensor *labels) {
   return mean;
 }
 
-static void save(const settings *s, const char *name, tv_tensor *x) {
-  char path[4096];
-  tv_npy_save(in_folder(path, sizeof path, s->out, name), x, NULL);
+/* What is written to OUT. */
+enum { OUTPUTS = 5 };
+static const char *const outputs[OUTPUTS] = {"w1.npy", "b1.npy", "w2.npy", "b2.npy",
+                                             "predictions.npy"};
+
+static void print_json(const char *text) {
+  putchar('"');
+  for (; *text; text++) {
+    if ((unsigned char)*text < ' ') {
+      printf("\\u%04x", (unsigned)*text);
+      continue;
+    }
+    if (*text == '"' || *text == '\\') putchar('\\');
+    putchar(*text);
+  }
+  putchar('"');
 }
 
 static tv_status train(const settings *s) {
   const double start = now();
+  char path[4096];
   tv_scope scope;
   tv_device device = TV_CPU;
   if (tv_scope_begin(&scope) || tv_device_find(s->device, &device) || tv_device_set(device) ||
@@ -161,20 +175,24 @@ static tv_status train(const settings *s) {
 
   tv_tensor *const predicted = tv_argmax(logits(&m, test_x), TV_AXES(1));
   const double test_accuracy = accuracy(predicted, test_labels);
-  save(s, "w1.npy", tv_read(m.w1));
-  save(s, "b1.npy", tv_read(m.b1));
-  save(s, "w2.npy", tv_read(m.w2));
-  save(s, "b2.npy", tv_read(m.b2));
-  save(s, "predictions.npy", predicted);
+  tv_tensor *const results[OUTPUTS] = {tv_read(m.w1), tv_read(m.b1), tv_read(m.w2), tv_read(m.b2),
+                                       predicted};
+  for (int k = 0; k < OUTPUTS; k++)
+    tv_npy_save(in_folder(path, sizeof path, s->out, outputs[k]), results[k], NULL);
   tv_optimizer_release(adam);
   model_release(&m);
   const tv_status status = tv_scope_end(&scope, NULL);
-  if (!status)
+  if (!status) {
     printf(
         "{\"example\": \"train_digits\", \"test_accuracy\": %.4f, \"epochs\": %d, \"seconds\": "
-        "%.2f, "
-        "\"outputs\": [\"w1.npy\", \"b1.npy\", \"w2.npy\", \"b2.npy\", \"predictions.npy\"]}\n",
+        "%.2f, \"outputs\": [",
         test_accuracy, s->epochs, now() - start);
+    for (int k = 0; k < OUTPUTS; k++) {
+      if (k) fputs(", ", stdout);
+      print_json(in_folder(path, sizeof path, s->out, outputs[k]));
+    }
+    puts("]}");
+  }
   return status;
 }
 

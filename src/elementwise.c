@@ -72,20 +72,40 @@ static bool is_on_one_device(const tvi_op_row *row, tv_tensor *const *in, tv_dev
   return true;
 }
 
-static bool plan_make(tvi_op op, tv_tensor *const *in, plan *p) {
-  const tvi_op_row *const row = ROW(op);
+/* Two tensors of one dtype and shape on one device: the usual case, which needs no rule. */
+static bool are_alike(const tvi_op_row *row, tv_tensor *const *in) {
+  return row->n_inputs == 2 && !in[0]->weak.kind && !in[1]->weak.kind &&
+         in[0]->dtype == in[1]->dtype && tvi_tensor_on(in[0]) == tvi_tensor_on(in[1]) &&
+         tvi_same_shape(in[0], in[1]->rank, in[1]->shape);
+}
+
+/* Device, dtype in which the operands meet, and shape. */
+static bool plan_meet(const tvi_op_row *row, tv_tensor *const *in, plan *p, tv_dtype *met) {
+  if (are_alike(row, in)) {
+    p->device = tvi_tensor_on(in[0]);
+    p->rank = in[0]->rank;
+    for (int k = 0; k < p->rank; k++) p->shape[k] = in[0]->shape[k];
+    *met = in[0]->dtype;
+    return true;
+  }
   const int values = row->kind == TVI_SELECT; /* the first input that is no condition */
   if (!is_on_one_device(row, in, &p->device)) return false;
-  const tv_dtype met = row->n_inputs - values == 1
-                           ? in[values]->dtype
-                           : tvi_promote(row->name, row->n_inputs - values, in + values);
-  if (met == TV_DTYPE_NONE) return false;
+  *met = row->n_inputs - values == 1 ? in[values]->dtype
+                                     : tvi_promote(row->name, row->n_inputs - values, in + values);
+  if (*met == TV_DTYPE_NONE) return false;
+  p->rank = tvi_broadcast(row->name, row->n_inputs, in, p->shape);
+  return p->rank >= 0;
+}
+
+static bool plan_make(tvi_op op, tv_tensor *const *in, plan *p) {
+  const tvi_op_row *const row = ROW(op);
+  tv_dtype met;
+  if (!plan_meet(row, in, p, &met)) return false;
   p->loop = tvi_op_dtype((int)op, met);
   if (p->loop == TV_DTYPE_NONE)
     return tvi_fail(TV_EDTYPE, "%s: does not take %s", row->name, tv_dtype_name(met));
   p->result = tvi_op_result((int)op, p->loop);
-  p->rank = tvi_broadcast(row->name, row->n_inputs, in, p->shape);
-  return p->rank >= 0;
+  return true;
 }
 
 /* Run the job. Operands that need another dtype are converted here and given back. */

@@ -229,10 +229,6 @@ bool tv_tensor_shares(tv_tensor *x, tv_tensor *y) {
   return x && y && x->storage && x->storage == y->storage;
 }
 
-bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape) {
-  return x->rank == rank && (rank == 0 || !memcmp(x->shape, shape, (size_t)rank * sizeof *shape));
-}
-
 int tvi_axis(const char *who, int64_t axis, int rank) {
   if (axis >= -rank && axis < rank) return (int)(axis < 0 ? axis + rank : axis);
   tvi_fail(TV_EINDEX, "%s: axis %lld of %d", who, (long long)axis, rank);

@@ -58,7 +58,12 @@ static inline tv_device tvi_tensor_on(const tv_tensor *x) {
 static inline bool tvi_tensor_is_whole(const tv_tensor *x) {
   return x->storage && x->is_contiguous && x->size * tv_dtype_size(x->dtype) == x->storage->bytes;
 }
-bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape);
+static inline bool tvi_same_shape(const tv_tensor *x, int rank, const int64_t *shape) {
+  if (x->rank != rank) return false;
+  for (int k = 0; k < rank; k++)
+    if (x->shape[k] != shape[k]) return false;
+  return true;
+}
 /* Steps of C order; false if they overflow. */
 void tvi_steps_of(int rank, const int64_t *shape, int64_t item, int64_t *steps);
 /* TV_ESHAPE, TV_EOVERFLOW or TV_EDTYPE unless it is a dtype and a shape; elements and bytes through

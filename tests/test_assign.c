@@ -39,7 +39,7 @@ TEST(assign_converts_within_its_kind) {
   HOLDS(tv_read(v), 16777216, -3);
   EQUAL(tv_tensor_dtype(tv_read(v)), TV_F32);
   OK(tv_variable_assign(v, tv_full(TV_F64, TV_SHAPE(2), tv_scalar(.1))));
-  HOLDS(tv_read(v), .1f, .1f);
+  HOLDS(tv_read(v), (double).1f, (double).1f);
   tv_variable_release(v);
 }
 

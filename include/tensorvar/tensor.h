@@ -194,10 +194,11 @@ inline tv_tensor *tv_scalar(unsigned long long x) { return tv_scalar_uint(x); }
 inline tv_tensor *tv_scalar(float x) { return tv_scalar_real(static_cast<double>(x)); }
 inline tv_tensor *tv_scalar(double x) { return tv_scalar_real(x); }
 #else
+static inline tv_tensor *tv_scalar_float_(float x) { return tv_scalar_real((double)x); }
 #define tv_scalar(x)                            \
   _Generic((x), _Bool                           \
            : tv_scalar_bool, float              \
-           : tv_scalar_real, double             \
+           : tv_scalar_float_, double           \
            : tv_scalar_real, unsigned long      \
            : tv_scalar_uint, unsigned long long \
            : tv_scalar_uint, default            \

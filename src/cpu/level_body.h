@@ -11,7 +11,6 @@
 
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#pragma clang diagnostic ignored "-Wpass-failed" /* calls and divisions stay as they are */
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
 #pragma GCC diagnostic ignored "-Wtype-limits"         /* x < 0 of an unsigned x */

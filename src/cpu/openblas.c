@@ -125,14 +125,20 @@ static bool open_at(const char *path) {
   return false;
 }
 
+#ifdef TV_WITHOUT_OPENBLAS
+enum { IS_WANTED = false };
+#else
+enum { IS_WANTED = true };
+#endif
+
 static void open_any(void) {
-#ifndef TV_WITHOUT_OPENBLAS
   static const char *const paths[] = {
       "/usr/lib/" MULTIARCH "/openblas-pthread/libopenblas.so.0",
       "libopenblasp.so.0",
       "libopenblas.so.0",
       "/usr/lib/" MULTIARCH "/openblas-serial/libopenblas.so.0",
   };
+  if (!IS_WANTED) return;
   const char *const chosen = getenv("TV_OPENBLAS");
   if (chosen && *chosen) {
     open_at(chosen);
@@ -140,7 +146,6 @@ static void open_any(void) {
   }
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
     if (open_at(paths[i])) return;
-#endif
 }
 
 static void open_once(void) {
