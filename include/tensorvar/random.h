@@ -5,7 +5,8 @@
  * A key gives the same numbers every time, on every device, for any number of threads, and element
  * i does not depend on the shape: to get others, fold the key. The 64-bit seed is the cipher's key,
  * the 64-bit stream words 2 and 3 of its counter, the block number words 0 and 1. Element i takes
- * word i mod 4 of block i / 4; 64-bit draws take two adjacent words of block i / 2. */
+ * word i mod 4 of block i / 4; 64-bit draws take two adjacent words of block i / 2, the first as
+ * the low half. */
 #ifndef TENSORVAR_RANDOM_H
 #define TENSORVAR_RANDOM_H
 
