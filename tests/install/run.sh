@@ -12,7 +12,8 @@ mkdir -p "$scratch/by-pkg-config"
 mv "$scratch/first" "$scratch/prefix"
 
 echo "by find_package"
-"$cmake" -S "$here" -B "$scratch/by-cmake" -DCMAKE_PREFIX_PATH="$scratch/prefix" \
+generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$build/CMakeCache.txt")
+"$cmake" -S "$here" -B "$scratch/by-cmake" -G "$generator" -DCMAKE_PREFIX_PATH="$scratch/prefix" \
   -DCMAKE_C_COMPILER="$cc" ${cxx:+-DCMAKE_CXX_COMPILER="$cxx"} -DWITH_CXX="${cxx:+ON}" \
   > "$scratch/configure.log" || { cat "$scratch/configure.log"; exit 1; }
 "$cmake" --build "$scratch/by-cmake" > "$scratch/build.log" || { cat "$scratch/build.log"; exit 1; }
