@@ -38,7 +38,7 @@ static tv_status add(const tv_backend *backend, void *self, const char *name, tv
                            "device_register: struct has %u bytes, the slots for memory need %zu",
                            (unsigned)backend->size, offsetof(tv_backend, elementwise));
   if (!backend->reserve || !backend->release || !backend->copy_in || !backend->copy_out ||
-      !backend->copy || !backend->synchronize)
+      !backend->synchronize)
     return tvi_fail_status(TV_EDEVICE, "device_register: a slot for memory is empty");
   if (!is_name(name))
     return tvi_fail_status(TV_EDEVICE,

@@ -36,9 +36,6 @@ static tv_status copy_out(void *self, void *to, const void *from, int64_t bytes,
                           tv_stream *stream) {
   return cpu()->copy_out(self, to, near_of(from), bytes, stream);
 }
-static tv_status copy(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
-  return cpu()->copy(self, near_of(to), near_of(from), bytes, stream);
-}
 static tv_status synchronize(void *self, tv_stream *stream) {
   return cpu()->synchronize(self, stream);
 }
@@ -122,7 +119,6 @@ const tv_backend *far_backend(void) {
                                      .release = release,
                                      .copy_in = copy_in,
                                      .copy_out = copy_out,
-                                     .copy = copy,
                                      .synchronize = synchronize,
                                      .elementwise = elementwise,
                                      .convert = convert,

@@ -139,13 +139,12 @@ typedef struct tv_backend {
   tv_status (*reserve)(void *self, int64_t bytes, tv_stream *stream, void **out);
   /** Take a block back; work queued on the stream may still use it. Cannot fail. */
   void (*release)(void *self, void *block, int64_t bytes, tv_stream *stream);
-  /** Copy bytes to the device, from it, or within it. No overlap. The host side is free to be used
-   * when the call returns. */
+  /** Copy bytes to the device, or from it. The host side is free to be used when the call returns.
+   *  Within a device `convert` copies. */
   tv_status (*copy_in)(void *self, void *to, const void *from_host, int64_t bytes,
                        tv_stream *stream);
   tv_status (*copy_out)(void *self, void *to_host, const void *from, int64_t bytes,
                         tv_stream *stream);
-  tv_status (*copy)(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream);
   /** Wait for all queued work; report what failed in it. */
   tv_status (*synchronize)(void *self, tv_stream *stream);
 

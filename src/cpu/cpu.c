@@ -53,7 +53,6 @@ const tv_backend *tvi_cpu_backend(void) {
       .release = tvi_cpu_release,
       .copy_in = copy,
       .copy_out = copy,
-      .copy = copy,
       .synchronize = synchronize,
       .elementwise = tvi_cpu_elementwise,
       .convert = tvi_cpu_convert,
