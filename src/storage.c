@@ -67,7 +67,7 @@ void tvi_storage_release(tvi_storage *storage) {
   } else if (storage->data && !storage->is_borrowed) {
     tvi_device *const on = tvi_device_at(storage->device);
     count_block(on, storage->device, -storage->bytes);
-    on->backend.release(on->self, storage->data, storage->bytes, NULL);
+    on->backend.release(on->self, storage->data, storage->bytes, NULL, 0, NULL);
   }
   tvi_block_free(storage, sizeof *storage);
   tvi_count(TVI_LIVE, -1);

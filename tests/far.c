@@ -21,58 +21,56 @@ static void *near_of(const void *far) {
 
 static const tv_backend *cpu(void) { return tvi_cpu_backend(); }
 
-static tv_status reserve(void *self, int64_t bytes, tv_stream *stream, void **out) {
+static tv_status reserve(void *self, int64_t bytes, void *stream, void **out) {
   const tv_status status = cpu()->reserve(self, bytes, stream, out);
   *out = far_of(*out);
   return status;
 }
-static void release(void *self, void *block, int64_t bytes, tv_stream *stream) {
-  cpu()->release(self, near_of(block), bytes, stream);
+static void release(void *self, void *block, int64_t bytes, void *stream, int n_users,
+                    void *const *users) {
+  cpu()->release(self, near_of(block), bytes, stream, n_users, users);
 }
-static tv_status copy_in(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
+static tv_status copy_in(void *self, void *to, const void *from, int64_t bytes, void *stream) {
   return cpu()->copy_in(self, near_of(to), from, bytes, stream);
 }
-static tv_status copy_out(void *self, void *to, const void *from, int64_t bytes,
-                          tv_stream *stream) {
+static tv_status copy_out(void *self, void *to, const void *from, int64_t bytes, void *stream) {
   return cpu()->copy_out(self, to, near_of(from), bytes, stream);
 }
-static tv_status synchronize(void *self, tv_stream *stream) {
-  return cpu()->synchronize(self, stream);
-}
+static tv_status synchronize(void *self, void *stream) { return cpu()->synchronize(self, stream); }
 
 static tv_operand near_operand(tv_operand operand) {
   if (!operand.is_immediate) operand.data = near_of(operand.data);
   return operand;
 }
 
-static tv_status elementwise(void *self, const tv_elementwise *job, tv_stream *stream) {
+static tv_status elementwise(void *self, const tv_elementwise *job, void *stream) {
   tv_elementwise near = *job;
   near.out = near_operand(job->out);
   for (int k = 0; k < job->n_inputs; k++) near.in[k] = near_operand(job->in[k]);
   jobs++;
   return cpu()->elementwise(self, &near, stream);
 }
-static tv_status convert(void *self, const tv_convert *job, tv_stream *stream) {
+static tv_status convert(void *self, const tv_convert *job, void *stream) {
   tv_convert near = *job;
   near.out = near_operand(job->out);
   near.in = near_operand(job->in);
   jobs++;
   return cpu()->convert(self, &near, stream);
 }
-static tv_status sequence(void *self, const tv_sequence *job, tv_stream *stream) {
+static tv_status sequence(void *self, const tv_sequence *job, void *stream) {
   tv_sequence near = *job;
   near.out = near_of(job->out);
   jobs++;
   return cpu()->sequence(self, &near, stream);
 }
-static tv_status reduce(void *self, const tv_reduce *job, tv_stream *stream) {
+static tv_status reduce(void *self, const tv_reduce *job, void *stream) {
   tv_reduce near = *job;
   near.in = near_operand(job->in);
   near.out = near_of(job->out);
   jobs++;
   return cpu()->reduce(self, &near, stream);
 }
-static tv_status matmul(void *self, const tv_matmul_job *job, tv_stream *stream) {
+static tv_status matmul(void *self, const tv_matmul_job *job, void *stream) {
   tv_matmul_job near = *job;
   near.a = near_of(job->a);
   near.b = near_of(job->b);
@@ -88,27 +86,26 @@ static tv_gather near_gather(const tv_gather *job) {
   jobs++;
   return near;
 }
-static tv_status gather(void *self, const tv_gather *job, tv_stream *stream) {
+static tv_status gather(void *self, const tv_gather *job, void *stream) {
   const tv_gather near = near_gather(job);
   return cpu()->gather(self, &near, stream);
 }
-static tv_status scatter_add(void *self, const tv_gather *job, tv_stream *stream) {
+static tv_status scatter_add(void *self, const tv_gather *job, void *stream) {
   const tv_gather near = near_gather(job);
   return cpu()->scatter_add(self, &near, stream);
 }
 static tv_status find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low,
-                                int64_t high, int64_t *position, int64_t *value,
-                                tv_stream *stream) {
+                                int64_t high, int64_t *position, int64_t *value, void *stream) {
   return cpu()->find_bad_index(self, near_of(indices), n, low, high, position, value, stream);
 }
-static tv_status draw(void *self, const tv_random *job, tv_stream *stream) {
+static tv_status draw(void *self, const tv_random *job, void *stream) {
   tv_random near = *job;
   near.out = near_of(job->out);
   jobs++;
   return cpu()->random(self, &near, stream);
 }
 static tv_status argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
-                             tv_stream *stream) {
+                             void *stream) {
   return cpu()->argsort_u64(self, near_of(keys), n, near_of(out), stream);
 }
 

@@ -192,7 +192,7 @@ static void registration_refuses(intptr_t unused) {
   tv_device device = -7;
   tv_backend b = *far_backend();
   b.abi = 99;
-  FAILS_STATUS(TV_EDEVICE, "device_register: backend has ABI 99, this library 1",
+  FAILS_STATUS(TV_EDEVICE, "device_register: backend has ABI 99, this library 2",
                tv_device_register(&b, NULL, "other", &device));
   b = *far_backend();
   b.size = 16;

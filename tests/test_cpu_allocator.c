@@ -13,7 +13,7 @@ static void *reserved(int64_t bytes) {
   return block;
 }
 static void released(void *block, int64_t bytes) {
-  tvi_cpu_backend()->release(NULL, block, bytes, NULL);
+  tvi_cpu_backend()->release(NULL, block, bytes, NULL, 0, NULL);
 }
 
 TEST(blocks_are_aligned_and_apart) {

@@ -7,23 +7,23 @@
  * slot is TV_EUNSUPPORTED to the caller, naming op, dtype and device.
  *
  * A slot that fails says why with tv_backend_fail and returns that status; results are then
- * undefined and thrown away. `self` is what was registered. A NULL stream is the device's main one.
- * Work may be queued: what comes later on the same stream sees it, and `synchronize` waits for it.
+ * undefined and thrown away. `self` is what was registered. A stream is what `stream_open` gave, or
+ * NULL for the device's main one. Work may be queued: what comes later on the same stream sees it,
+ * and `synchronize` waits for it. The core orders streams by `stream_wait`.
  */
 #ifndef TENSORVAR_BACKEND_H
 #define TENSORVAR_BACKEND_H
 
 #include <tensorvar/device.h>
 #include <tensorvar/dtype.h>
+#include <tensorvar/linalg.h>
 #include <tensorvar/random.h>
 TV_BEGIN_C
 
 enum {
-  TV_BACKEND_ABI = 1,
+  TV_BACKEND_ABI = 2,
   TV_MAX_INPUTS = 3, /* of an elementwise op */
 };
-
-typedef struct tv_stream tv_stream;
 
 /** Elements in memory: the first, and the bytes between neighbours along each axis of the job. */
 typedef struct tv_operand {
@@ -100,6 +100,7 @@ typedef struct tv_matmul_job {
   const int64_t *a_batch_steps, *b_batch_steps;
   int64_t a_row_step, a_column_step, b_row_step, b_column_step;
   void *out;
+  tv_matmul_precision precision; /* of f32 */
 } tv_matmul_job;
 
 /** Everything is compact, in C order, with elements of `item` bytes or of dtype; indices are int64,
@@ -129,6 +130,48 @@ typedef struct tv_random {
   void *out;
 } tv_random;
 
+typedef enum tv_row_op {
+  TV_ROWS_SOFTMAX,               /* out [rows, columns]: exp(z) / sum exp(z) */
+  TV_ROWS_LOG_SOFTMAX,           /* out [rows, columns]: z - log(sum exp(z)) */
+  TV_ROWS_CROSS_ENTROPY,         /* out [rows]: log(sum exp(z)) - z[label] */
+  TV_ROWS_CROSS_ENTROPY_GRADIENT /* out [rows, columns]: g (softmax - one_hot(label)) */
+} tv_row_op;
+
+/** Whole rows in one pass; z is a row less its largest element. f32 and f64, and f16 and bf16,
+ * which are computed in f32. Everything is compact, in C order; columns > 0. The bits are those of
+ * the public ops that src/softmax.c and src/loss.c compose where the slot is empty. */
+typedef struct tv_rows {
+  tv_row_op op;
+  tv_dtype dtype; /* of x, g and out; out of the gradient is f32 for f16 and bf16 */
+  int64_t rows, columns;
+  const void *x, *g;     /* g [rows]: of the gradient only */
+  const int64_t *labels; /* [rows], 0 <= label < columns: of the last two only */
+  void *out;
+} tv_rows;
+
+/** One tensor of an optimizer's step: n consecutive elements each. Slots are of dtype f32 for f16
+ * and bf16. */
+typedef struct tv_optimize_tensor {
+  tv_dtype dtype;
+  int64_t n;
+  const void *value, *gradient;
+  const void *slot[2]; /* momentum, or the two moments; NULL before the first step */
+  void *value_out, *slot_out[2];
+  double unbias1, unbias2; /* Adam: 1 - beta1^t, 1 - beta2^t */
+} tv_optimize_tensor;
+
+/** One step for all tensors. The bits are those of the ops that src/variable/optimizer.c composes
+ *  where the slot is empty. Results overlap no input. */
+typedef struct tv_optimize {
+  enum { TV_OPTIMIZE_SGD, TV_OPTIMIZE_ADAM } kind;
+  double learning_rate;
+  double momentum; /* SGD */
+  bool nesterov;
+  double beta1, beta2, epsilon; /* Adam */
+  int n;
+  const tv_optimize_tensor *tensors;
+} tv_optimize;
+
 typedef struct tv_backend {
   uint32_t
       size;     /* sizeof(tv_backend) where the backend was compiled; fields are added at the end */
@@ -136,34 +179,110 @@ typedef struct tv_backend {
 
   /** Reserve bytes > 0, aligned to 64, content undefined. *out is the caller's until `release`.
    *  TV_ENOMEM: *out is NULL. */
-  tv_status (*reserve)(void *self, int64_t bytes, tv_stream *stream, void **out);
-  /** Take a block back; work queued on the stream may still use it. Cannot fail. */
-  void (*release)(void *self, void *block, int64_t bytes, tv_stream *stream);
+  tv_status (*reserve)(void *self, int64_t bytes, void *stream, void **out);
+  /** Take back a block that was reserved on `stream`. Work queued there may still use it, and so
+   * may work queued on the n_users other streams. Cannot fail. */
+  void (*release)(void *self, void *block, int64_t bytes, void *stream, int n_users,
+                  void *const *users);
   /** Copy bytes to the device, or from it. The host side is free to be used when the call returns.
    *  Within a device `convert` copies. */
-  tv_status (*copy_in)(void *self, void *to, const void *from_host, int64_t bytes,
-                       tv_stream *stream);
-  tv_status (*copy_out)(void *self, void *to_host, const void *from, int64_t bytes,
-                        tv_stream *stream);
-  /** Wait for all queued work; report what failed in it. */
-  tv_status (*synchronize)(void *self, tv_stream *stream);
+  tv_status (*copy_in)(void *self, void *to, const void *from_host, int64_t bytes, void *stream);
+  tv_status (*copy_out)(void *self, void *to_host, const void *from, int64_t bytes, void *stream);
+  /** Wait for all work queued on the stream; report what failed in it. */
+  tv_status (*synchronize)(void *self, void *stream);
 
-  tv_status (*elementwise)(void *self, const tv_elementwise *job, tv_stream *stream);
-  tv_status (*convert)(void *self, const tv_convert *job, tv_stream *stream);
-  tv_status (*sequence)(void *self, const tv_sequence *job, tv_stream *stream);
-  tv_status (*reduce)(void *self, const tv_reduce *job, tv_stream *stream);
-  tv_status (*matmul)(void *self, const tv_matmul_job *job, tv_stream *stream);
-  tv_status (*gather)(void *self, const tv_gather *job, tv_stream *stream);
-  tv_status (*scatter_add)(void *self, const tv_gather *job, tv_stream *stream);
+  tv_status (*elementwise)(void *self, const tv_elementwise *job, void *stream);
+  tv_status (*convert)(void *self, const tv_convert *job, void *stream);
+  tv_status (*sequence)(void *self, const tv_sequence *job, void *stream);
+  tv_status (*reduce)(void *self, const tv_reduce *job, void *stream);
+  tv_status (*matmul)(void *self, const tv_matmul_job *job, void *stream);
+  tv_status (*gather)(void *self, const tv_gather *job, void *stream);
+  tv_status (*scatter_add)(void *self, const tv_gather *job, void *stream);
   /** Position of the first of n consecutive int64 outside low <= i < high, or -1, and the value
    * there. Waits for the answer. */
   tv_status (*find_bad_index)(void *self, const int64_t *indices, int64_t n, int64_t low,
-                              int64_t high, int64_t *position, int64_t *value, tv_stream *stream);
-  tv_status (*random)(void *self, const tv_random *job, tv_stream *stream);
+                              int64_t high, int64_t *position, int64_t *value, void *stream);
+  tv_status (*random)(void *self, const tv_random *job, void *stream);
   /** out[0..n) = the stable ascending order of n keys: positions, int64. */
-  tv_status (*argsort_u64)(void *self, const uint64_t *keys, int64_t n, int64_t *out,
-                           tv_stream *stream);
+  tv_status (*argsort_u64)(void *self, const uint64_t *keys, int64_t n, int64_t *out, void *stream);
+
+  /* What a backend may leave empty, and the core then does without. */
+
+  tv_status (*rows)(void *self, const tv_rows *job, void *stream);
+  tv_status (*optimize)(void *self, const tv_optimize *job, void *stream);
+
+  /* Streams and events; empty: work is done when a slot returns. All or none of these. A stream
+   * lives as long as the device. */
+
+  tv_status (*stream_open)(void *self, void **stream);
+  /** What is queued on `stream` from now on comes after all that is queued on `other` until now. */
+  tv_status (*stream_wait)(void *self, void *stream, void *other);
+  tv_status (*event_open)(void *self, void **event);
+  void (*event_release)(void *self, void *event);
+  tv_status (*event_record)(void *self, void *event, void *stream);
+  /** Make a stream wait for the event, or the calling thread. */
+  tv_status (*event_wait)(void *self, void *event, void *stream);
+  tv_status (*event_synchronize)(void *self, void *event);
+  tv_status (*event_query)(void *self, void *event, bool *is_done);
+  /** Milliseconds from one recorded event to another, both done. */
+  tv_status (*event_elapsed)(void *self, void *from, void *to, double *milliseconds);
+
+  /* Memory. */
+
+  /** As copy_out, but queued: the host side is busy until the stream comes there. */
+  tv_status (*copy_out_later)(void *self, void *to_host, const void *from, int64_t bytes,
+                              void *stream);
+  /** Host memory that the device copies from and to without a detour. */
+  tv_status (*pinned_reserve)(void *self, int64_t bytes, void **out);
+  void (*pinned_release)(void *self, void *block);
+  /** Fill in what the allocator holds: held, held_peak, held_free, largest_free, limit. */
+  tv_status (*memory)(void *self, tv_memory_stats *stats);
+  /** Give what is cached and free back to the system. */
+  tv_status (*trim)(void *self);
+  /** Hold at most so many bytes from now on; 0 takes the limit away. */
+  tv_status (*limit)(void *self, int64_t bytes);
 } tv_backend;
+
+/* Modules: backends in a shared object of their own
+ * ------------------------------------------------
+ *
+ * libtensorvar_NAME.so is opened when a device "NAME" or "NAME:0" is first asked for. It links
+ * nothing of the library: what it needs comes through a table, so it serves the shared and the
+ * static library alike. It exports one symbol, tv_backend_module. */
+
+/** What the library lends a module. */
+typedef struct tv_host {
+  uint32_t size, abi; /* as of tv_backend */
+  tv_status (*fail)(tv_status status, const char *format, ...)
+      TV_PRINTF(1, 2); /* tv_backend_fail */
+  tv_status (*device_register)(const tv_backend *backend, void *self, const char *name,
+                               tv_device *device);
+  int (*op_count)(void);
+  const char *(*op_name)(int op);
+  /** Call task(context, i) for 0 <= i < n on the library's threads, and wait for all. */
+  void (*parallel)(int64_t n, void (*task)(void *context, int64_t i), void *context);
+} tv_host;
+
+typedef struct tv_module {
+  uint32_t size, abi;
+  /** Register the devices there are; called once, unless it fails. Nothing is touched before.
+   * TV_EDEVICE, in one sentence, if there is none to use. `host` lives as long as the process. */
+  tv_status (*start)(const tv_host *host);
+} tv_module;
+
+/** The symbol that a module exports: `const tv_module *tv_backend_module(void)`. */
+#define TV_MODULE_SYMBOL "tv_backend_module"
+
+/**
+ * Open a module by its path, and register its devices.
+ *
+ * tv_device_find does it by itself for the modules it finds: in the folders of TV_BACKEND_PATH
+ * (separated by ':'), beside the library, and where the dynamic loader looks.
+ *
+ * Errors    - TV_EDEVICE  the file cannot be opened, is no module, has another ABI, or says that
+ *                         there is no device to use: why, in one sentence
+ */
+TV_API tv_status tv_module_load(const char *path);
 
 /**
  * Make a backend known as a device.

@@ -15,6 +15,11 @@ typedef struct tv_memory_stats {
   int64_t bytes;    /* in live storages */
   int64_t blocks;   /* live storages with bytes of their own */
   int64_t reserved; /* blocks handed out since the start */
+  /* What the device's allocator has of the system, to hand out; 0 where it keeps no such books. */
+  int64_t held, held_peak; /* bytes now, and at most since the start */
+  int64_t held_free;       /* bytes of `held` that are not handed out */
+  int64_t largest_free;    /* bytes of the largest piece of those */
+  int64_t limit;           /* that `held` stays under; 0: none */
 } tv_memory_stats;
 
 /** Number of devices; their numbers are 0 to count - 1. */
@@ -23,8 +28,15 @@ TV_API int tv_device_count(void);
 /** Name of a device, "cpu" or "cuda:0"; NULL with TV_EDEVICE if there is none of this number. */
 TV_API const char *tv_device_name(tv_device device);
 
-/** The device of a name. TV_EDEVICE, naming those there are, if there is none; *device is then
- * kept. */
+/**
+ * The device of a name: "cpu", "cuda:1"; "cuda" is "cuda:0".
+ *
+ * The first time that "cuda" is asked for, the library opens its module for CUDA (see backend.h),
+ * and the module the driver.
+ *
+ * Errors    - TV_EDEVICE  there is none of this name, or it cannot be used: why, in one sentence;
+ *                         *device is kept
+ */
 TV_API tv_status tv_device_find(const char *name, tv_device *device);
 
 /** Make a device the thread's current one, on which creation, random numbers and loads put their
@@ -36,6 +48,18 @@ TV_API tv_device tv_device_current(void);
 
 /** What a device has handed out until now. TV_EDEVICE if there is none of this number. */
 TV_API tv_status tv_device_memory(tv_device device, tv_memory_stats *stats);
+
+/** Give back to the system what a device's allocator keeps for later. */
+TV_API tv_status tv_device_trim(tv_device device);
+
+/**
+ * Let a device's allocator hold at most so many bytes of the system's memory: what would need more
+ * is TV_ENOMEM. 0 takes the limit away.
+ *
+ * Errors    - TV_EVALUE        bytes is negative
+ *           - TV_EUNSUPPORTED  the device's allocator keeps no such books (the CPU's)
+ */
+TV_API tv_status tv_device_limit(tv_device device, int64_t bytes);
 
 /** Wait until everything queued on a device has run, and report what failed there. */
 TV_API tv_status tv_device_synchronize(tv_device device);

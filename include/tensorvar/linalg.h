@@ -6,6 +6,18 @@
 #include <tensorvar/tensor.h>
 TV_BEGIN_C
 
+/** How products of f32 are computed on devices that have a choice; the CPU is always strict. */
+typedef enum tv_matmul_precision {
+  TV_MATMUL_STRICT, /* in f32 */
+  TV_MATMUL_TF32    /* operands rounded to 10 bits after the point, sums in f32: tensor cores */
+} tv_matmul_precision;
+
+/** The thread's choice; TV_MATMUL_STRICT at first. TV_EVALUE if it is neither. */
+TV_API tv_status tv_matmul_precision_set(tv_matmul_precision precision);
+
+/** The thread's choice. */
+TV_API tv_matmul_precision tv_matmul_precision_current(void);
+
 /**
  * Matrix product over the last two axes.
  *

@@ -37,6 +37,7 @@
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>
 #include <tensorvar/status.h>
+#include <tensorvar/stream.h>
 #include <tensorvar/tape.h>
 #include <tensorvar/tensor.h>
 #include <tensorvar/variable.h>

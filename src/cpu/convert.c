@@ -50,7 +50,7 @@ tvi_loop *tvi_convert_loop(tv_dtype from, tv_dtype to) {
   return from == to ? tvi_copy_loop(tvi_item(from)) : tvi_level_here()->casts[from][to];
 }
 
-tv_status tvi_cpu_convert(void *self, const tv_convert *job, tv_stream *stream) {
+tv_status tvi_cpu_convert(void *self, const tv_convert *job, void *stream) {
   (void)self, (void)stream;
   tvi_loop *const loop = tvi_convert_loop(job->from, job->to);
   if (!loop) return tv_backend_fail(TV_EUNSUPPORTED, "convert: no way from complex to real");

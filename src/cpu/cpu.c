@@ -8,13 +8,13 @@
 
 #include "level.h"
 
-static tv_status copy(void *self, void *to, const void *from, int64_t bytes, tv_stream *stream) {
+static tv_status copy(void *self, void *to, const void *from, int64_t bytes, void *stream) {
   (void)self, (void)stream;
   if (bytes > 0) memcpy(to, from, (size_t)bytes);
   return TV_OK;
 }
 
-static tv_status synchronize(void *self, tv_stream *stream) {
+static tv_status synchronize(void *self, void *stream) {
   (void)self, (void)stream;
   return TV_OK;
 }

@@ -14,21 +14,21 @@
 const tv_backend *tvi_cpu_backend(void);
 
 /* The slots: `self` and the stream mean nothing here, all work is done when a call returns. */
-tv_status tvi_cpu_reserve(void *self, int64_t bytes, tv_stream *stream, void **out);
-void tvi_cpu_release(void *self, void *block, int64_t bytes, tv_stream *stream);
-tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, tv_stream *stream);
-tv_status tvi_cpu_convert(void *self, const tv_convert *job, tv_stream *stream);
-tv_status tvi_cpu_sequence(void *self, const tv_sequence *job, tv_stream *stream);
-tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, tv_stream *stream);
-tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, tv_stream *stream);
-tv_status tvi_cpu_gather(void *self, const tv_gather *job, tv_stream *stream);
-tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, tv_stream *stream);
+tv_status tvi_cpu_reserve(void *self, int64_t bytes, void *stream, void **out);
+void tvi_cpu_release(void *self, void *block, int64_t bytes, void *stream, int n_users,
+                     void *const *users);
+tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, void *stream);
+tv_status tvi_cpu_convert(void *self, const tv_convert *job, void *stream);
+tv_status tvi_cpu_sequence(void *self, const tv_sequence *job, void *stream);
+tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream);
+tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream);
+tv_status tvi_cpu_gather(void *self, const tv_gather *job, void *stream);
+tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, void *stream);
 tv_status tvi_cpu_find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low,
-                                 int64_t high, int64_t *position, int64_t *value,
-                                 tv_stream *stream);
-tv_status tvi_cpu_random(void *self, const tv_random *job, tv_stream *stream);
+                                 int64_t high, int64_t *position, int64_t *value, void *stream);
+tv_status tvi_cpu_random(void *self, const tv_random *job, void *stream);
 tv_status tvi_cpu_argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
-                              tv_stream *stream);
+                              void *stream);
 
 /* threads.c ------------------------------------------------------------------------------------ */
 

@@ -36,7 +36,7 @@ static bool is_flat(const tv_operand *operand, int rank, const int64_t *shape, i
   return is_dense || is_one;
 }
 
-tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, tv_stream *stream) {
+tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, void *stream) {
   (void)self, (void)stream;
   tvi_loop *const loop = job->op < 0 || job->op >= TVI_OP_COUNT || job->dtype < 0
                              ? NULL

@@ -150,7 +150,7 @@ static tv_status prepare(product *p, tv_dtype from) {
   return status;
 }
 
-tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, tv_stream *stream) {
+tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream) {
   (void)self, (void)stream;
   int64_t batch = 1;
   for (int axis = 0; axis < job->batch_rank; axis++) batch *= job->batch_shape[axis];

@@ -52,7 +52,7 @@ static void gather_chunk(void *context, int64_t i) {
   gather_rows(g, begin, end < rows ? end : rows);
 }
 
-tv_status tvi_cpu_gather(void *self, const tv_gather *job, tv_stream *stream) {
+tv_status tvi_cpu_gather(void *self, const tv_gather *job, void *stream) {
   (void)self, (void)stream;
   gather g = {.job = job, .row = job->inner * tvi_item(job->dtype)};
   const int64_t rows = job->outer * job->k;
@@ -83,7 +83,7 @@ static void scatter_chunk(void *context, int64_t i) {
   }
 }
 
-tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, tv_stream *stream) {
+tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, void *stream) {
   (void)self, (void)stream;
   gather g = {.job = job,
               .row = job->inner * tvi_item(job->dtype),
@@ -105,8 +105,7 @@ tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, tv_stream *strea
 }
 
 tv_status tvi_cpu_find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low,
-                                 int64_t high, int64_t *position, int64_t *value,
-                                 tv_stream *stream) {
+                                 int64_t high, int64_t *position, int64_t *value, void *stream) {
   (void)self, (void)stream;
   *position = -1;
   for (int64_t begin = 0; begin < n; begin += SPAN) {
@@ -162,7 +161,7 @@ static void insertion_sort(const uint64_t *keys, int64_t n, int64_t *out) {
 }
 
 tv_status tvi_cpu_argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
-                              tv_stream *stream) {
+                              void *stream) {
   (void)self, (void)stream;
   if (n <= INSERTION) {
     insertion_sort(keys, n, out);
@@ -193,7 +192,7 @@ static double real_at(const tv_sequence *job, int64_t i) {
     for (int64_t i = 0; i < job->n; i++) ((S *)job->out)[i] = tvi_to_##tag(at(job, i)); \
     break;
 
-tv_status tvi_cpu_sequence(void *self, const tv_sequence *job, tv_stream *stream) {
+tv_status tvi_cpu_sequence(void *self, const tv_sequence *job, void *stream) {
   (void)self, (void)stream;
   switch (job->dtype) {
     BOOLEAN(COUNT, integer_at)

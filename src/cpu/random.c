@@ -35,7 +35,7 @@ static void draw_chunk(void *context, int64_t i) {
   draw_range(d, begin, begin + CHUNK < last ? begin + CHUNK : last);
 }
 
-tv_status tvi_cpu_random(void *self, const tv_random *job, tv_stream *stream) {
+tv_status tvi_cpu_random(void *self, const tv_random *job, void *stream) {
   (void)self, (void)stream;
   const draw d = {job, tvi_item(job->dtype), tvi_item(job->dtype) == 8 ? 2 : 4,
                   tvi_level_here()->draw};

@@ -316,7 +316,7 @@ static void join_partials(reduction *r) {
   }
 }
 
-tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, tv_stream *stream) {
+tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream) {
   (void)self, (void)stream;
   if (job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN)
     return tvi_argreduce(job);
