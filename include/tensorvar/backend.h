@@ -254,7 +254,7 @@ typedef struct tv_backend {
 typedef struct tv_host {
   uint32_t size, abi; /* as of tv_backend */
   tv_status (*fail)(tv_status status, const char *format, ...)
-      TV_PRINTF(1, 2); /* tv_backend_fail */
+      TV_PRINTF(2, 3); /* tv_backend_fail */
   tv_status (*device_register)(const tv_backend *backend, void *self, const char *name,
                                tv_device *device);
   int (*op_count)(void);
