@@ -15,11 +15,11 @@ extern const tv_host *tvi_host;
 /* Kernels ------------------------------------------------------------------------------------ */
 
 /* The fat binaries, one per file of kernels/: loaded when a kernel of it is first launched. */
-#define TVI_IMAGES(IMAGE)                                                               \
-  IMAGE(unary)                                                                          \
-  IMAGE(unary_complex) IMAGE(binary) IMAGE(binary_complex) IMAGE(choice) IMAGE(convert) \
-      IMAGE(reduce) IMAGE(rows) IMAGE(index) IMAGE(sort) IMAGE(random) IMAGE(optimize)  \
-          IMAGE(product)
+#define TVI_IMAGES(IMAGE)                                                                    \
+  IMAGE(unary)                                                                               \
+  IMAGE(unary_complex)                                                                       \
+  IMAGE(binary) IMAGE(binary_complex) IMAGE(choice) IMAGE(convert) IMAGE(reduce) IMAGE(rows) \
+      IMAGE(index) IMAGE(sort) IMAGE(random) IMAGE(optimize) IMAGE(product)
 #define TVI_IMAGE_NAME(name) TVI_IMAGE_##name,
 typedef enum { TVI_IMAGES(TVI_IMAGE_NAME) TVI_IMAGE_COUNT } tvi_image;
 
@@ -65,6 +65,8 @@ tv_status tvi_gpu_convert(void *gpu, const tv_convert *job, void *stream);
 tv_status tvi_gpu_sequence(void *gpu, const tv_sequence *job, void *stream);
 tv_status tvi_gpu_reduce(void *gpu, const tv_reduce *job, void *stream);
 tv_status tvi_gpu_matmul(void *gpu, const tv_matmul_job *job, void *stream);
+/* Integers and bool. */
+tv_status tvi_product_integers(tvi_gpu *gpu, const tv_matmul_job *job, void *stream);
 tv_status tvi_gpu_gather(void *gpu, const tv_gather *job, void *stream);
 tv_status tvi_gpu_scatter_add(void *gpu, const tv_gather *job, void *stream);
 tv_status tvi_gpu_find_bad_index(void *gpu, const int64_t *indices, int64_t n, int64_t low,
