@@ -111,6 +111,23 @@ TVI_SCALAR tvi_c128 tvi_to_c128_c64(tvi_c64 x) {
   return tvi_c128_of((double)crealf(x), (double)cimagf(x));
 }
 
+#ifdef __cplusplus
+TVI_ANY_(TVI_OF_X_, tvi_to_b1)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_i8)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_i16)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_i32)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_i64)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_u8)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_u16)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_u32)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_u64)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_f16)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_bf16)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_f32)
+TVI_ORDERED_(TVI_OF_X_, tvi_to_f64)
+TVI_ANY_(TVI_OF_X_, tvi_to_c64)
+TVI_ANY_(TVI_OF_X_, tvi_to_c128)
+#else
 #define tvi_to_b1(x) TVI_ANY_(tvi_to_b1, x)(x)
 #define tvi_to_i8(x) TVI_ORDERED_(tvi_to_i8, x)(x)
 #define tvi_to_i16(x) TVI_ORDERED_(tvi_to_i16, x)(x)
@@ -126,5 +143,6 @@ TVI_SCALAR tvi_c128 tvi_to_c128_c64(tvi_c64 x) {
 #define tvi_to_f64(x) TVI_ORDERED_(tvi_to_f64, x)(x)
 #define tvi_to_c64(x) TVI_ANY_(tvi_to_c64, x)(x)
 #define tvi_to_c128(x) TVI_ANY_(tvi_to_c128, x)(x)
+#endif
 
 #endif

@@ -9,6 +9,7 @@
 #include "scope.h"
 #include "size.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 
@@ -100,7 +101,7 @@ static tv_tensor *sequence(const char *who, tv_dtype dtype, int64_t n, double re
   if (!y) return NULL;
   tvi_device *const on = tvi_device_at(tvi_self.device);
   const tv_sequence job = {dtype, n, y->data, real_start, real_step, int_start, int_step};
-  if (n && TVI_CALL(on, sequence, who, dtype, &job, NULL)) {
+  if (n && TVI_CALL(on, sequence, who, dtype, &job, tvi_stream_now(tvi_self.device))) {
     tv_release(y);
     return NULL;
   }
@@ -222,7 +223,7 @@ static tv_tensor *copied(const void *data, tv_dtype dtype, int rank, const int64
     return tvi_scope_own(y);
   }
   tv_tensor *const x = tvi_tensor_new("tensor_from_memory", device, dtype, rank, shape);
-  if (x && bytes && on->backend.copy_in(on->self, x->data, data, bytes, NULL)) {
+  if (x && bytes && on->backend.copy_in(on->self, x->data, data, bytes, tvi_stream_now(device))) {
     tv_release(x);
     return NULL;
   }

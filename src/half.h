@@ -10,8 +10,10 @@
 
 #ifdef __CUDACC__
 #define TVI_SCALAR __host__ __device__ static inline
+#define TVI_MEMBER __host__ __device__
 #else
 #define TVI_SCALAR static inline
+#define TVI_MEMBER
 #endif
 
 TVI_SCALAR uint32_t tvi_bits_of(float x) {
@@ -27,11 +29,18 @@ TVI_SCALAR float tvi_float_of(uint32_t bits) {
 
 TVI_SCALAR float tvi_bf16_load(uint16_t half) { return tvi_float_of((uint32_t)half << 16); }
 
+/* On a GPU these are instructions, with the same values but one NaN for all. */
 TVI_SCALAR uint16_t tvi_bf16_store(float x) {
+#ifdef __CUDA_ARCH__
+  uint16_t half;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half) : "f"(x));
+  return half;
+#else
   const uint32_t bits = tvi_bits_of(x);
   const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
   const uint32_t nan = bits >> 16 | 0x40; /* quiet, sign kept */
   return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+#endif
 }
 
 /* a if the condition holds, else b. By masks: loops over what follows become vector code, which
@@ -42,14 +51,25 @@ TVI_SCALAR uint32_t tvi_choose(int condition, uint32_t a, uint32_t b) {
 }
 
 TVI_SCALAR float tvi_f16_load(uint16_t half) {
+#ifdef __CUDA_ARCH__
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(half));
+  return x;
+#else
   const uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff;
   /* A subnormal is its integer times 2^-24, both exact in binary32. */
   const uint32_t tiny = tvi_bits_of((float)(int32_t)magnitude * 0x1p-24f);
   const uint32_t other = (magnitude << 13) + (magnitude >= 0x7c00 ? 0x70000000u : 0x38000000u);
   return tvi_float_of(sign | (magnitude < 0x400 ? tiny : other));
+#endif
 }
 
 TVI_SCALAR uint16_t tvi_f16_store(float x) {
+#ifdef __CUDA_ARCH__
+  uint16_t half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(x));
+  return half;
+#else
   const uint32_t bits = tvi_bits_of(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
   const uint32_t nan = 0x7e00 | (magnitude >> 13 & 0x1ff);
   /* From 2^-14 on: 13 bits are dropped, rounding to nearest even; 65520 and above round to inf. */
@@ -63,6 +83,7 @@ TVI_SCALAR uint16_t tvi_f16_store(float x) {
       (mantissa + ((1u << (shift - 1)) - 1) + (mantissa >> shift & 1)) >> shift;
   const uint32_t finite = tvi_choose(magnitude >= 0x38800000u, normal, subnormal);
   return (uint16_t)(sign | tvi_choose(magnitude > 0x7f800000u, nan, finite));
+#endif
 }
 
 /* f64 is rounded once, not through f32: the bits between would be lost. Sticky rounding to odd

@@ -3,14 +3,16 @@
  *
  * tvi_exp(x) and the like choose by the type of x. Special cases are those of the array API 2024.12
  * and of C99 Annex F and G. Compiled with -fwrapv (integers wrap) and without contraction; results
- * narrower than int are cast back at once.
+ * narrower than int are cast back at once. As C11, and for GPUs as C++17.
  *
  * Elementary functions are libm's for now. What is written here is free of branches where it can
  * be, so that loops over it become vector code. */
 #ifndef TVI_SCALAR_H
 #define TVI_SCALAR_H
 
+#ifndef __cplusplus
 #include <complex.h>
+#endif
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,8 +20,12 @@
 
 #include "half.h"
 
+#ifdef __cplusplus
+#include "cuda/complex_number.h"
+#else
 typedef float _Complex tvi_c64;
 typedef double _Complex tvi_c128;
+#endif
 
 /* C11's CMPLX is not everywhere; x + y * I loses signed zeros and infinities. */
 TVI_SCALAR tvi_c64 tvi_c64_of(float real, float imag) {
@@ -150,13 +156,13 @@ TVI_OF_UNSIGNED(u64, uint64_t, uint64_t)
     const T rest = fmod##s(a, b);                                                      \
     T quotient = (a - rest) / b;                                                       \
     if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;                             \
-    if (quotient == 0) return copysign##s(0, a / b);                                   \
+    if (quotient == 0) return copysign##s((T)0, a / b);                                \
     const T whole = floor##s(quotient);                                                \
     return 2 * (quotient - whole) > 1 ? whole + 1 : whole;                             \
   }                                                                                    \
   TVI_SCALAR T tvi_remainder_##tag(T a, T b) {                                         \
     const T rest = fmod##s(a, b);                                                      \
-    if (rest == 0) return copysign##s(0, b);                                           \
+    if (rest == 0) return copysign##s((T)0, b);                                        \
     return (b < 0) != (rest < 0) ? rest + b : rest;                                    \
   }
 
@@ -205,8 +211,8 @@ TVI_OF_FLOAT(f64, double, , tvi_wide_bits_of, tvi_double_of)
     if (x == 0 && y == 0) return of(0, 0);                                                    \
     if (tvi_isnan_##tag(z)) return of(x + y, x + y);                                          \
     if (tvi_isinf_##tag(z)) {                                                                 \
-      x = copysign##s(fabs##s(x) == (T)INFINITY, x);                                          \
-      y = copysign##s(fabs##s(y) == (T)INFINITY, y);                                          \
+      x = copysign##s((T)(fabs##s(x) == (T)INFINITY), x);                                     \
+      y = copysign##s((T)(fabs##s(y) == (T)INFINITY), y);                                     \
     }                                                                                         \
     int exponent;                                                                             \
     frexp##s(fmax##s(fabs##s(x), fabs##s(y)), &exponent);                                     \
@@ -231,6 +237,51 @@ TVI_OF_COMPLEX(c64, tvi_c64, float, f, tvi_c64_of)
 TVI_OF_COMPLEX(c128, tvi_c128, double, , tvi_c128_of)
 
 /* Chosen by the type of the first argument ----------------------------------------------------- */
+
+#ifdef __cplusplus
+
+/* clang-format off */
+#define TVI_INTEGERS_(M, f)                                                  \
+  M(f, i8, int8_t) M(f, i16, int16_t) M(f, i32, int32_t) M(f, i64, int64_t)  \
+  M(f, u8, uint8_t) M(f, u16, uint16_t) M(f, u32, uint32_t) M(f, u64, uint64_t)
+#define TVI_SINGLE_(M, f) M(f, f32, float) M(f, f64, double)
+#define TVI_COMPLEX_(M, f) M(f, c64, tvi_c64) M(f, c128, tvi_c128)
+#define TVI_REAL_(M, f) TVI_INTEGERS_(M, f) TVI_SINGLE_(M, f)
+#define TVI_ORDERED_(M, f) M(f, b1, bool) TVI_REAL_(M, f)
+#define TVI_NUMBER_(M, f) TVI_REAL_(M, f) TVI_COMPLEX_(M, f)
+#define TVI_ANY_(M, f) TVI_ORDERED_(M, f) TVI_COMPLEX_(M, f)
+#define TVI_FLOATING_(M, f) TVI_SINGLE_(M, f) TVI_COMPLEX_(M, f)
+/* clang-format on */
+#define TVI_OF_X_(f, tag, T) \
+  TVI_SCALAR auto f(T x) { return f##_##tag(x); }
+#define TVI_OF_A_B_(f, tag, T) \
+  TVI_SCALAR T f(T a, T b) { return f##_##tag(a, b); }
+
+TVI_FLOATING_(TVI_OF_X_, tvi_sqrt)
+TVI_FLOATING_(TVI_OF_X_, tvi_exp)
+TVI_FLOATING_(TVI_OF_X_, tvi_expm1)
+TVI_FLOATING_(TVI_OF_X_, tvi_log)
+TVI_FLOATING_(TVI_OF_X_, tvi_log1p)
+TVI_FLOATING_(TVI_OF_X_, tvi_sin)
+TVI_FLOATING_(TVI_OF_X_, tvi_cos)
+TVI_FLOATING_(TVI_OF_X_, tvi_tanh)
+TVI_SINGLE_(TVI_OF_X_, tvi_sigmoid)
+TVI_NUMBER_(TVI_OF_X_, tvi_sign)
+TVI_ORDERED_(TVI_OF_X_, tvi_floor)
+TVI_ANY_(TVI_OF_X_, tvi_conj)
+TVI_ANY_(TVI_OF_X_, tvi_abs)
+TVI_ANY_(TVI_OF_X_, tvi_real)
+TVI_ANY_(TVI_OF_X_, tvi_imag)
+TVI_ANY_(TVI_OF_X_, tvi_isnan)
+TVI_ANY_(TVI_OF_X_, tvi_isinf)
+TVI_ANY_(TVI_OF_X_, tvi_isfinite)
+TVI_REAL_(TVI_OF_A_B_, tvi_floor_divide)
+TVI_REAL_(TVI_OF_A_B_, tvi_remainder)
+TVI_NUMBER_(TVI_OF_A_B_, tvi_pow)
+TVI_ORDERED_(TVI_OF_A_B_, tvi_maximum)
+TVI_ORDERED_(TVI_OF_A_B_, tvi_minimum)
+
+#else
 
 /* clang-format off */
 #define TVI_INTEGERS_(f)                                                                 \
@@ -268,5 +319,7 @@ TVI_OF_COMPLEX(c128, tvi_c128, double, , tvi_c128_of)
 #define tvi_pow(a, b) TVI_NUMBER_(tvi_pow, a)(a, b)
 #define tvi_maximum(a, b) TVI_ORDERED_(tvi_maximum, a)(a, b)
 #define tvi_minimum(a, b) TVI_ORDERED_(tvi_minimum, a)(a, b)
+
+#endif
 
 #endif
