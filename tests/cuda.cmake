@@ -42,3 +42,6 @@ function(tv_cuda_test name)
 endfunction()
 
 tv_cuda_test(fake)
+tv_cuda_test(memory)
+tv_cuda_test(stream)
+tv_cuda_test(transfer)
