@@ -105,7 +105,10 @@ static void fetch(float *to, CUdeviceptr from, size_t n) {
 
 static const float *numbers(void) {
   static float x[N];
-  for (uint32_t i = 0; i < N; i++) x[i] = (float)(i * 2654435761u >> 8 & 0xffff) / 65536;
+  static bool is_made;
+  for (uint32_t i = 0; i < N && !is_made; i++)
+    x[i] = (float)(i * 2654435761u >> 8 & 0xffff) / 65536;
+  if (!is_made) is_made = true;
   return x;
 }
 

@@ -167,7 +167,7 @@ void run_block_in_fibers(unsigned n) {
       trouble = "deadlock: " + std::to_string(at_barrier) + " threads of a block at a barrier, " +
                 std::to_string(n - done - at_barrier) + " in a warp exchange";
     }
-    if (!trouble.empty()) return;
+    if (!trouble.empty()) return fibers_give_up();
   }
   order_acquire(&done_token);  // what the block did comes before the next one
 }

@@ -142,7 +142,8 @@ CUresult run_kernel(Device *device, const Work &work);
 
 // faults.cpp
 extern fakecuda_counts counts;
-extern std::string what;  // went wrong last
+extern std::string what;      // went wrong last
+extern CUresult next_breaks;  // what fakecuda_enqueue queues next breaks the device with this
 void lose(Device *device, CUresult code, const std::string &why);
 // Counts a call. The code that it is to fail with; `late` becomes one that its work is to fail
 // with.

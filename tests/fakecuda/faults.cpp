@@ -9,6 +9,7 @@ namespace fakecuda {
 
 fakecuda_counts counts;
 std::string what;
+CUresult next_breaks;
 
 namespace {
 
@@ -25,9 +26,10 @@ std::vector<const char *> names;  // of the latest calls; they are literals
 
 // Calls that are over when they return, so that none of their work can fail later.
 bool queues_work(const char *name) {
-  for (const char *each : {"cuLaunchKernel", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync",
-                           "cuMemcpyDtoDAsync", "cuMemsetD8Async", "cuEventRecord",
-                           "cuStreamWaitEvent", "cuStreamSynchronize", "cuEventSynchronize"})
+  for (const char *each :
+       {"cuLaunchKernel", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuMemcpyDtoDAsync",
+        "cuMemsetD8Async", "cuEventRecord", "cuStreamWaitEvent", "cuStreamSynchronize",
+        "cuEventSynchronize", "cublasLtMatmul"})
     if (strcmp(each, name) == 0) return true;
   return false;
 }
@@ -126,6 +128,7 @@ FAKECUDA_EXPORT int fakecuda_enter(const char *name, int is_allocation) {
   Device *const device = current_device();
   CUresult late = kSuccess;
   const CUresult failed = enter(name, is_allocation != 0, device, &late);
+  if (late) next_breaks = late;
   if (failed) return failed;
   return device ? device->lost : kInvalidContext;
 }

@@ -147,10 +147,9 @@ static void entered_first() {
   __sanitizer_finish_switch_fiber(nullptr, &scheduler_bottom, &scheduler_size);
 }
 
-// A fiber that was given up in a deadlock leaves its frames marked.
-static void stacks_forget(unsigned count) {
-  for (unsigned i = 0; i < count; i++)
-    __asan_unpoison_memory_region(stack_bottom(i) + kUsableBytes / 2, kUsableBytes / 2);
+void fibers_give_up() {  // their frames are still marked
+  for (unsigned i = 0; i < stack_count; i++)
+    __asan_unpoison_memory_region(stack_bottom(i), kUsableBytes);
 }
 
 #elif defined(SHIM_TSAN)
@@ -177,14 +176,20 @@ void fiber_leave(unsigned fiber, bool) {
 }
 
 static void entered_first() {}
-static void stacks_forget(unsigned) {}
+void fibers_give_up() {  // what they did comes before what follows
+  void *const scheduler = __tsan_get_current_fiber();
+  for (void *fiber : fiber_tsan) {
+    __tsan_switch_to_fiber(fiber, 0);
+    __tsan_switch_to_fiber(scheduler, 0);
+  }
+}
 
 #else
 
 void fiber_enter(unsigned fiber) { raw_enter(fiber); }
 void fiber_leave(unsigned fiber, bool) { raw_leave(fiber); }
 static void entered_first() {}
-static void stacks_forget(unsigned) {}
+void fibers_give_up() {}
 
 #endif
 
@@ -204,7 +209,6 @@ static void fiber_entry() {
 
 void fibers_start(unsigned count, void (*body)()) {
   stacks_reserve(count);
-  stacks_forget(count);
   fiber_body = body;
   raw_start(count, fiber_entry);
 }

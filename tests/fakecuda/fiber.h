@@ -11,6 +11,9 @@ namespace shim {
 // for the next time.
 void fibers_start(unsigned count, void (*body)());
 
+// Those started last are not entered any more, although some are not done.
+void fibers_give_up();
+
 void fiber_enter(unsigned fiber);             // scheduler only: run it until it leaves
 void fiber_leave(unsigned fiber, bool last);  // fiber only: back to the scheduler
 

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <unordered_map>
+#include <utility>
 
 #include "fakecuda.h"
 
@@ -143,6 +144,7 @@ FAKECUDA_EXPORT int fakecuda_enqueue(CUstream stream, void (*run)(void *), const
   if (device->lost) return device->lost;
   Work work = {Work::What::kCall};
   work.call = run;
+  work.breaks = std::exchange(next_breaks, kSuccess);
   const unsigned char *const first = static_cast<const unsigned char *>(data);
   work.data.assign(first, first + bytes);
   return enqueue(device, stream, std::move(work));
