@@ -12,6 +12,7 @@
 #include "scope.h"
 #include "size.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
@@ -66,8 +67,10 @@ static tv_status put(const char *who, tv_tensor *part, tv_tensor *y, char *to,
   tv_tensor *const from =
       part->weak.kind ? tvi_tensor_copy(who, part, y->dtype, device) : tv_retain(part);
   if (!from) return tvi_failure();
-  const tv_status status = tvi_write(who, device, y->dtype, to, steps, from->rank, from->shape,
-                                     from->dtype, from->data, from->steps);
+  tv_status status = tvi_stream_reads(from);
+  if (!status)
+    status = tvi_write(who, device, y->dtype, to, steps, from->rank, from->shape, from->dtype,
+                       from->data, from->steps);
   tv_release(from);
   return status;
 }

@@ -9,6 +9,7 @@
 #include "scope.h"
 #include "size.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 
@@ -18,14 +19,27 @@ static tv_tensor *filled(const char *who, tv_device device, tv_dtype dtype, int 
                          const int64_t *shape, tv_tensor *value) {
   static const int64_t still[TV_MAX_RANK] = {0};
   tv_tensor *y = tvi_tensor_new(who, device, dtype, rank, shape);
-  tv_tensor *const one = y ? tvi_tensor_copy(who, value, dtype, device) : NULL;
-  if (!one || (y->size && tvi_write(who, device, dtype, y->data, y->steps, rank, shape, dtype,
-                                    one->data, still))) {
-    tv_release(y);
-    y = NULL;
+  if (!y) return NULL;
+  tv_convert job = {.from = dtype,
+                    .to = dtype,
+                    .rank = rank,
+                    .shape = shape,
+                    .out = {.data = y->data, .steps = y->steps},
+                    .in = {.steps = still, .is_immediate = value->weak.kind}};
+  tv_tensor *one = NULL; /* a weak scalar travels in the job */
+  bool is_done = true;
+  if (value->weak.kind)
+    is_done = tvi_weak_element(who, &value->weak, dtype, false, job.in.immediate.bytes);
+  else if ((is_done = (one = tvi_tensor_copy(who, value, dtype, device)) != NULL))
+    job.in.data = one->data;
+  if (is_done && y->size) {
+    tvi_device *const on = tvi_device_at(device);
+    is_done = !TVI_CALL(on, convert, who, dtype, &job, tvi_stream_now(device));
   }
   tv_release(one);
-  return y;
+  if (is_done) return y;
+  tv_release(y);
+  return NULL;
 }
 
 static tv_tensor *all_of(const char *who, tv_device device, tv_dtype dtype, int rank,
@@ -100,7 +114,7 @@ static tv_tensor *sequence(const char *who, tv_dtype dtype, int64_t n, double re
   if (!y) return NULL;
   tvi_device *const on = tvi_device_at(tvi_self.device);
   const tv_sequence job = {dtype, n, y->data, real_start, real_step, int_start, int_step};
-  if (n && TVI_CALL(on, sequence, who, dtype, &job, NULL)) {
+  if (n && TVI_CALL(on, sequence, who, dtype, &job, tvi_stream_now(tvi_self.device))) {
     tv_release(y);
     return NULL;
   }
@@ -222,7 +236,7 @@ static tv_tensor *copied(const void *data, tv_dtype dtype, int rank, const int64
     return tvi_scope_own(y);
   }
   tv_tensor *const x = tvi_tensor_new("tensor_from_memory", device, dtype, rank, shape);
-  if (x && bytes && on->backend.copy_in(on->self, x->data, data, bytes, NULL)) {
+  if (x && bytes && on->backend.copy_in(on->self, x->data, data, bytes, tvi_stream_now(device))) {
     tv_release(x);
     return NULL;
   }

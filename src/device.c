@@ -9,6 +9,7 @@
 
 #include "cpu/cpu.h"
 #include "dtype.h"
+#include "module.h"
 #include "status.h"
 #include "tally.h"
 #include "thread.h"
@@ -96,18 +97,42 @@ const char *tv_device_name(tv_device device) {
   return found ? found->name : NULL;
 }
 
-tv_status tv_device_find(const char *name, tv_device *device) {
-  if (!name || !device) return tvi_null_status("device_find", name ? "device" : "name");
+/* The device of one of two names, or -1. */
+static int position(const char *name, const char *numbered) {
   const int n = tv_device_count();
   for (int k = 0; k < n; k++)
-    if (!strcmp(devices[k].name, name)) {
-      *device = k;
-      return TV_OK;
-    }
-  char known[TVI_TEXT] = "";
-  for (int k = 0, at = 0; k < n && at < (int)sizeof known; k++)
+    if (!strcmp(devices[k].name, name) || !strcmp(devices[k].name, numbered)) return k;
+  return -1;
+}
+
+/* With a word: nor is there a module for it. */
+static tv_status unknown(const char *name, const char *word) {
+  char known[TVI_TEXT] = "", module[2 * sizeof devices[0].name + 32] = "";
+  for (int k = 0, at = 0; k < tv_device_count() && at < (int)sizeof known; k++)
     at += snprintf(known + at, sizeof known - (size_t)at, k ? ", %s" : "%s", devices[k].name);
-  return tvi_fail_status(TV_EDEVICE, "device_find: no device '%.40s': there is %s", name, known);
+  if (word) snprintf(module, sizeof module, ", and libtensorvar_%s.so is not found", word);
+  return tvi_fail_status(TV_EDEVICE, "device_find: no device '%.40s': there is %s%s", name, known,
+                         module);
+}
+
+tv_status tv_device_find(const char *name, tv_device *device) {
+  if (!name || !device) return tvi_null_status("device_find", name ? "device" : "name");
+  char numbered[sizeof devices[0].name + 2], word[sizeof devices[0].name];
+  if (!is_name(name)) return unknown(name, NULL);
+  const size_t length = strcspn(name, ":");
+  snprintf(word, sizeof word, "%.*s", (int)length, name);
+  snprintf(numbered, sizeof numbered, name[length] ? "%s" : "%s:0", name);
+  bool is_found = true;
+  int at = position(name, numbered);
+  if (at < 0 && strcmp(word, "cpu")) {
+    if (!tvi_module_open(word, &is_found) && is_found) return tvi_failure();
+    at = position(name, numbered);
+  }
+  if (at < 0) return unknown(name, is_found ? NULL : word);
+  const tv_status status =
+      devices[at].backend.ready ? devices[at].backend.ready(devices[at].self) : TV_OK;
+  if (!status) *device = at;
+  return status;
 }
 
 tv_status tv_device_set(tv_device device) {
@@ -126,12 +151,33 @@ tv_status tv_device_memory(tv_device device, tv_memory_stats *stats) {
   stats->bytes = is_cpu ? tvi_counted(TVI_BYTES) : atomic_load(&found->bytes);
   stats->blocks = is_cpu ? tvi_counted(TVI_BLOCKS) : atomic_load(&found->blocks);
   stats->reserved = is_cpu ? tvi_counted(TVI_RESERVED) : atomic_load(&found->reserved);
-  return TV_OK;
+  stats->held = stats->held_peak = stats->held_free = stats->largest_free = stats->limit = 0;
+  return found->backend.memory ? found->backend.memory(found->self, stats) : TV_OK;
+}
+
+tv_status tv_device_trim(tv_device device) {
+  tvi_device *const found = tvi_device_find("device_trim", device);
+  if (!found) return TV_EDEVICE;
+  return found->backend.trim ? found->backend.trim(found->self) : TV_OK;
+}
+
+tv_status tv_device_limit(tv_device device, int64_t bytes) {
+  tvi_device *const found = tvi_device_find("device_limit", device);
+  if (!found) return TV_EDEVICE;
+  if (bytes < 0) return tvi_fail_status(TV_EVALUE, "device_limit: %lld bytes", (long long)bytes);
+  if (!found->backend.limit)
+    return tvi_fail_status(TV_EUNSUPPORTED, "device_limit: device %s has no limit to set",
+                           found->name);
+  return found->backend.limit(found->self, bytes);
 }
 
 tv_status tv_device_synchronize(tv_device device) {
   tvi_device *const found = tvi_device_find("device_synchronize", device);
-  return found ? found->backend.synchronize(found->self, NULL) : TV_EDEVICE;
+  if (!found) return TV_EDEVICE;
+  tv_status status = found->backend.synchronize(found->self, NULL);
+  for (int k = 1; k < TVI_STREAMS && found->streams[k] && !status; k++)
+    status = found->backend.synchronize(found->self, found->streams[k]);
+  return status;
 }
 
 int64_t tv_live_handles(void) { return tvi_counted(TVI_LIVE); }

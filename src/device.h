@@ -7,13 +7,15 @@
 #include <stdatomic.h>
 #include <tensorvar/backend.h>
 
-enum { TVI_MAX_DEVICES = 64 };
+enum { TVI_MAX_DEVICES = 64, TVI_STREAMS = 64 };
 
 typedef struct {
   tv_backend backend; /* slots that the registered struct was too short for are NULL */
   void *self;
   char name[32];
   _Atomic int64_t bytes, blocks, reserved; /* of any but the CPU, whose are in tally.h */
+  void *streams[TVI_STREAMS];              /* opened ones; 0: NULL, the main one. See stream.h */
+  uint64_t streams_in_use;
 } tvi_device;
 
 /* The device of a number that is known to be one. */

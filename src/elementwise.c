@@ -11,6 +11,7 @@
 #include "device.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
@@ -139,6 +140,7 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
         break;
       }
     }
+    if ((status = tvi_stream_reads(x))) break;
     operand->data = x->data;
     operand->steps = x->steps;
     if (!tvi_same_shape(x, p->rank, p->shape)) {
@@ -148,7 +150,7 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
   }
   if (!status && out->size) {
     tvi_device *const on = tvi_device_at(p->device);
-    status = TVI_CALL(on, elementwise, row->name, p->loop, &job, NULL);
+    status = TVI_CALL(on, elementwise, row->name, p->loop, &job, tvi_stream_now(p->device));
   }
   for (int k = 0; k < row->n_inputs; k++) tv_release(converted[k]);
   return status;
@@ -266,7 +268,9 @@ tv_tensor *tvi_elementwise(tvi_op op, tv_tensor *const *in) {
 tv_status tvi_elementwise_into(tvi_op op, tv_tensor *const *in, tv_tensor *out) {
   plan p;
   if (!is_given(op, in) || !plan_make(op, in, &p)) return tvi_failure();
-  return plan_run(op, in, &p, out);
+  tv_status status = tvi_stream_writes(out);
+  if (!status) status = plan_run(op, in, &p, out);
+  return status ? status : tvi_stream_wrote(out);
 }
 
 /* The public bodies. */

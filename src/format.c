@@ -9,6 +9,7 @@
 #include "print.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/variable.h"
@@ -18,6 +19,10 @@
 static tv_tensor *corners(const char *who, tv_tensor *x, const int64_t *shown) {
   tv_tensor *const y = tvi_tensor_new(who, tvi_tensor_on(x), x->dtype, x->rank, shown);
   if (!y) return NULL;
+  if (tvi_stream_reads(x)) {
+    tv_release(y);
+    return NULL;
+  }
   int64_t block[TV_MAX_RANK];
   bool is_end[TV_MAX_RANK] = {false};
   for (int k = 0; k < x->rank; k++) block[k] = shown[k] < x->shape[k] ? shown[k] / 2 : shown[k];

@@ -14,6 +14,7 @@
 #include "elementwise.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
@@ -24,8 +25,9 @@ static int64_t find_bad(const char *who, const tv_tensor *indices, int64_t low, 
   int64_t position = -1;
   if (indices->size == 0) return -1;
   tvi_device *const on = tvi_device_at(tvi_tensor_on(indices));
-  if (TVI_CALL(on, find_bad_index, who, TV_I64, (const int64_t *)(const void *)indices->data,
-               indices->size, low, n, &position, value, NULL))
+  if (tvi_stream_reads(indices) ||
+      TVI_CALL(on, find_bad_index, who, TV_I64, (const int64_t *)(const void *)indices->data,
+               indices->size, low, n, &position, value, tvi_stream_now(tvi_tensor_on(indices))))
     return -2;
   return position;
 }
@@ -121,7 +123,8 @@ tv_tensor *tv_take(tv_tensor *x, tv_tensor *indices, int64_t axis) {
     job.indices = (const int64_t *)(const void *)positions->data;
     job.out = y->data;
     tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
-    if (TVI_CALL(on, gather, "take", x->dtype, &job, NULL)) {
+    if (tvi_stream_reads(from) || tvi_stream_reads(positions) ||
+        TVI_CALL(on, gather, "take", x->dtype, &job, tvi_stream_now(tvi_tensor_on(x)))) {
       tv_release(y);
       y = NULL;
     }
@@ -150,7 +153,9 @@ static tv_tensor *scatter_rows(tv_tensor *g, tv_tensor *indices, int axis, const
     job.indices = (const int64_t *)(const void *)positions->data;
     job.out = y->data;
     tvi_device *const on = tvi_device_at(tvi_tensor_on(g));
-    if (TVI_CALL(on, scatter_add, "scatter_rows", g->dtype, &job, NULL)) {
+    if (tvi_stream_reads(from) || tvi_stream_reads(positions) ||
+        TVI_CALL(on, scatter_add, "scatter_rows", g->dtype, &job,
+                 tvi_stream_now(tvi_tensor_on(g)))) {
       tv_release(y);
       y = NULL;
     }

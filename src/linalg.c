@@ -12,6 +12,7 @@
 #include "device.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
@@ -82,9 +83,13 @@ static tv_status run(const tv_tensor *a, const tv_tensor *b, const plan *p, tv_t
                              .a_column_step = a->steps[a->rank - 1],
                              .b_row_step = b->steps[b->rank > 1 ? b->rank - 2 : 0],
                              .b_column_step = b->rank > 1 ? b->steps[b->rank - 1] : 0,
-                             .out = y->data};
+                             .out = y->data,
+                             .precision = tvi_self.precision};
   tvi_device *const on = tvi_device_at(tvi_tensor_on(y));
-  return TVI_CALL(on, matmul, "matmul", y->dtype, &job, NULL);
+  tv_status status = tvi_stream_reads(a);
+  if (!status) status = tvi_stream_reads(b);
+  if (status) return status;
+  return TVI_CALL(on, matmul, "matmul", y->dtype, &job, tvi_stream_now(tvi_tensor_on(y)));
 }
 
 /* g with the axes that 1-d operands took from the result. */
@@ -111,6 +116,15 @@ static tv_tensor *b_gradient(const tvi_saved *s, tv_tensor *g) {
 
 static const tvi_rule matmul_rule = {
     .name = "matmul", .in = {{TVI_USES_IN1, a_gradient}, {TVI_USES_IN0, b_gradient}}};
+
+tv_status tv_matmul_precision_set(tv_matmul_precision precision) {
+  if (precision != TV_MATMUL_STRICT && precision != TV_MATMUL_TF32)
+    return tvi_fail_status(TV_EVALUE, "matmul_precision_set: %d is no precision", (int)precision);
+  tvi_self.precision = precision;
+  return TV_OK;
+}
+
+tv_matmul_precision tv_matmul_precision_current(void) { return tvi_self.precision; }
 
 tv_tensor *tv_matmul(tv_tensor *a, tv_tensor *b) {
   plan p;

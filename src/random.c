@@ -10,6 +10,7 @@
 #include "philox.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 
@@ -35,7 +36,7 @@ static tv_tensor *drawn(const char *who, tv_distribution distribution, tv_key ke
                          .n = y->size,
                          .out = y->data};
   tvi_device *const on = tvi_device_at(tvi_self.device);
-  if (TVI_CALL(on, random, who, dtype, &job, NULL)) {
+  if (TVI_CALL(on, random, who, dtype, &job, tvi_stream_now(tvi_self.device))) {
     tv_release(y);
     return NULL;
   }
@@ -67,7 +68,7 @@ tv_tensor *tv_random_permutation(tv_key key, int64_t n) {
   if (y && n) {
     tvi_device *const on = tvi_device_at(tvi_self.device);
     if (TVI_CALL(on, argsort_u64, who, TV_U64, (const uint64_t *)(const void *)keys->data, n,
-                 (int64_t *)(void *)y->data, NULL)) {
+                 (int64_t *)(void *)y->data, tvi_stream_now(tvi_self.device))) {
       tv_release(y);
       y = NULL;
     }

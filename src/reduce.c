@@ -12,6 +12,7 @@
 #include "elementwise.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
@@ -89,7 +90,8 @@ static tv_tensor *reduced(const plan *p, tv_reduction reduction, tv_tensor *x, t
   if (y && y->size) {
     tvi_device *const on = tvi_device_at(tvi_tensor_on(in));
     job.out = y->data;
-    if (TVI_CALL(on, reduce, p->who, p->dtype, &job, NULL)) {
+    if (tvi_stream_reads(in) ||
+        TVI_CALL(on, reduce, p->who, p->dtype, &job, tvi_stream_now(tvi_tensor_on(in)))) {
       tv_release(y);
       y = NULL;
     }

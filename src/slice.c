@@ -22,6 +22,7 @@
 #include "create.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
@@ -266,7 +267,8 @@ static tv_tensor *unslice(tv_tensor *g, const tvi_spec *to, const int64_t *numbe
   tv_tensor *y = tvi_zeros("unslice", tvi_tensor_on(g), g->dtype, to->rank, to->shape);
   if (y && g->size) {
     part_steps(y, numbers, steps);
-    if (tvi_write("unslice", tvi_tensor_on(g), y->dtype, y->data + offset_of(y, numbers), steps,
+    if (tvi_stream_reads(g) ||
+        tvi_write("unslice", tvi_tensor_on(g), y->dtype, y->data + offset_of(y, numbers), steps,
                   g->rank, g->shape, g->dtype, g->data, g->steps)) {
       tv_release(y);
       y = NULL;

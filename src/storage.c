@@ -5,6 +5,7 @@
 #include "device.h"
 #include "memory.h"
 #include "status.h"
+#include "stream.h"
 #include "tally.h"
 
 /* A block was handed out (bytes > 0), or taken back (bytes < 0). */
@@ -28,14 +29,15 @@ tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
   if (!storage)
     return tvi_fail(TV_ENOMEM, "storage: no memory on cpu for %zu bytes", sizeof *storage);
   if (bytes > 0) {
-    if (on->backend.reserve(on->self, bytes, NULL, &data)) {
+    if (on->backend.reserve(on->self, bytes, tvi_stream_now(device), &data)) {
       tvi_block_free(storage, sizeof *storage);
       return tvi_fail(TV_ENOMEM, "storage: no memory on %s for %lld bytes", on->name,
                       (long long)bytes);
     }
     count_block(on, device, bytes);
   }
-  *storage = (tvi_storage){.count = 1, .device = device, .bytes = bytes, .data = data};
+  *storage = (tvi_storage){
+      .count = 1, .device = device, .home = tvi_stream_index(device), .bytes = bytes, .data = data};
   tvi_count(TVI_LIVE, 1);
   return storage;
 }
@@ -67,7 +69,10 @@ void tvi_storage_release(tvi_storage *storage) {
   } else if (storage->data && !storage->is_borrowed) {
     tvi_device *const on = tvi_device_at(storage->device);
     count_block(on, storage->device, -storage->bytes);
-    on->backend.release(on->self, storage->data, storage->bytes, NULL, 0, NULL);
+    void *users[TVI_STREAMS];
+    const int n_users = atomic_load(&storage->users) ? tvi_stream_users(storage, users) : 0;
+    on->backend.release(on->self, storage->data, storage->bytes, on->streams[storage->home],
+                        n_users, users);
   }
   tvi_block_free(storage, sizeof *storage);
   tvi_count(TVI_LIVE, -1);

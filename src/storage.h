@@ -9,6 +9,8 @@
 typedef struct {
   _Atomic int64_t count; /* tensors that show it, and whoever else holds it */
   tv_device device;
+  int home;               /* the stream it was reserved on, by number: see stream.h */
+  _Atomic uint64_t users; /* other streams that read it, a bit each */
   int64_t bytes;
   void *data;       /* NULL if bytes is 0 */
   bool is_borrowed; /* the bytes are somebody else's: never written, never shared by assigning */

@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "size.h"
 #include "status.h"
+#include "stream.h"
 #include "tally.h"
 #include "thread.h"
 
@@ -132,7 +133,7 @@ tv_status tvi_write(const char *who, tv_device device, tv_dtype to_dtype, void *
                           .out = {.data = to, .steps = to_steps},
                           .in = {.data = from, .steps = from_steps}};
   tvi_device *const on = tvi_device_at(device);
-  return TVI_CALL(on, convert, who, from_dtype, &job, NULL);
+  return TVI_CALL(on, convert, who, from_dtype, &job, tvi_stream_now(device));
 }
 
 /* Copy the bytes of x, which lies in C order, to y on another device. */
@@ -140,15 +141,18 @@ static tv_status carry(tv_tensor *x, tv_tensor *y) {
   tvi_device *const from = tvi_device_at(tvi_tensor_on(x)), *const to =
                                                                 tvi_device_at(tvi_tensor_on(y));
   const int64_t bytes = x->size * tv_dtype_size(x->dtype);
+  void *const there = tvi_stream_now(tvi_tensor_on(y)), *const here =
+                                                            tvi_stream_now(tvi_tensor_on(x));
+  if (tvi_stream_reads(x)) return tvi_failure();
   if (tvi_tensor_on(x) == TV_CPU)
-    return to->backend.copy_in(to->self, y->data, x->data, bytes, NULL);
+    return to->backend.copy_in(to->self, y->data, x->data, bytes, there);
   if (tvi_tensor_on(y) == TV_CPU)
-    return from->backend.copy_out(from->self, y->data, x->data, bytes, NULL);
+    return from->backend.copy_out(from->self, y->data, x->data, bytes, here);
   void *const host = tvi_malloc(bytes);
   if (!host)
     return tvi_fail_status(TV_ENOMEM, "to: no memory on cpu for %lld bytes", (long long)bytes);
-  tv_status status = from->backend.copy_out(from->self, host, x->data, bytes, NULL);
-  if (!status) status = to->backend.copy_in(to->self, y->data, host, bytes, NULL);
+  tv_status status = from->backend.copy_out(from->self, host, x->data, bytes, here);
+  if (!status) status = to->backend.copy_in(to->self, y->data, host, bytes, there);
   tvi_free(host);
   return status;
 }
@@ -159,7 +163,8 @@ static tv_tensor *from_weak(const char *who, tv_tensor *x, tv_dtype dtype, tv_de
   tv_tensor *y = tvi_tensor_new(who, device, dtype, 0, NULL);
   if (!y) return NULL;
   tvi_device *const on = tvi_device_at(device);
-  if (on->backend.copy_in(on->self, y->data, element, tv_dtype_size(dtype), NULL)) {
+  if (on->backend.copy_in(on->self, y->data, element, tv_dtype_size(dtype),
+                          tvi_stream_now(device))) {
     tv_release(y);
     return NULL;
   }
@@ -183,8 +188,8 @@ tv_tensor *tvi_tensor_copy(const char *who, tv_tensor *x, tv_dtype dtype, tv_dev
   }
   tv_tensor *const y = tvi_tensor_new(who, device, dtype, x->rank, x->shape);
   if (y && y->size &&
-      tvi_write(who, device, dtype, y->data, y->steps, x->rank, x->shape, x->dtype, x->data,
-                x->steps)) {
+      (tvi_stream_reads(x) || tvi_write(who, device, dtype, y->data, y->steps, x->rank, x->shape,
+                                        x->dtype, x->data, x->steps))) {
     tv_release(y);
     return NULL;
   }
@@ -300,7 +305,10 @@ tv_status tv_tensor_copy_out(tv_tensor *x, void *out, int64_t capacity) {
   tv_tensor *const packed = tvi_tensor_compact("tensor_copy_out", x);
   if (!packed) return tvi_failure();
   tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
-  const tv_status status = on->backend.copy_out(on->self, out, packed->data, bytes, NULL);
+  tv_status status = tvi_stream_reads(packed);
+  if (!status)
+    status =
+        on->backend.copy_out(on->self, out, packed->data, bytes, tvi_stream_now(tvi_tensor_on(x)));
   tv_release(packed);
   return status;
 }

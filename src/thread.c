@@ -31,6 +31,8 @@ static void end(void *unused) {
   tvi_self.frames = NULL;
   tvi_self.owned = NULL;
   tvi_self.frames_room = tvi_self.owned_room = 0;
+  tv_stream_release(tvi_self.stream);
+  tvi_self.stream = NULL;
   tvi_tally_leave(&tvi_self.tally);
   tvi_self.is_registered = false;
 }

@@ -6,6 +6,8 @@
 
 #include <tensorvar/device.h>
 #include <tensorvar/dtype.h>
+#include <tensorvar/linalg.h>
+#include <tensorvar/stream.h>
 #include <tensorvar/tape.h>
 
 #include "memory.h"
@@ -38,6 +40,8 @@ typedef struct {
   tv_tape *tape; /* innermost open one */
   int paused;    /* how often recording is paused */
   tv_device device;
+  tv_stream *stream; /* current one, retained; NULL: the main streams */
+  tv_matmul_precision precision;
   tv_promotion promotion;
   bool is_registered; /* to be freed when the thread ends; its tally is in the ring */
   tvi_tally tally;

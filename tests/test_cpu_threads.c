@@ -155,7 +155,8 @@ TEST(the_number_of_threads_is_checked) {
 
 /* Blocks are aligned, apart, and may be released elsewhere. */
 static void *release_all(void *blocks) {
-  for (int i = 0; i < 200; i++) tvi_cpu_release(NULL, ((void **)blocks)[i], 1 + i * 37, NULL);
+  for (int i = 0; i < 200; i++)
+    tvi_cpu_release(NULL, ((void **)blocks)[i], 1 + i * 37, NULL, 0, NULL);
   return NULL;
 }
 

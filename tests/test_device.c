@@ -16,8 +16,10 @@ TEST(cpu_is_always_there) {
 
 TEST(unknown_devices_are_named) {
   tv_device device = 5;
-  FAILS_STATUS(TV_EDEVICE, "device_find: no device 'cuda:0': there is cpu",
-               tv_device_find("cuda:0", &device));
+  FAILS_STATUS(
+      TV_EDEVICE,
+      "device_find: no device 'nope:0': there is cpu, and libtensorvar_nope.so is not found",
+      tv_device_find("nope:0", &device));
   EQUAL(device, 5);
   FAILS_STATUS(TV_EVALUE, "device_find: name is NULL", tv_device_find(NULL, &device));
   FAILS(TV_EDEVICE, "device_name: no device has the number 60: there are 1", tv_device_name(60));
@@ -28,6 +30,17 @@ TEST(unknown_devices_are_named) {
   FAILS_STATUS(TV_EDEVICE, "device_memory: no device has the number 1: there are 1",
                tv_device_memory(1, &(tv_memory_stats){0}));
   FAILS_STATUS(TV_EVALUE, "device_memory: stats is NULL", tv_device_memory(TV_CPU, NULL));
+}
+
+TEST(a_device_without_books_has_no_limit) {
+  OK(tv_device_trim(TV_CPU));
+  FAILS_STATUS(TV_EUNSUPPORTED, "device_limit: device cpu has no limit to set",
+               tv_device_limit(TV_CPU, 1));
+  FAILS_STATUS(TV_EVALUE, "device_limit: -1 bytes", tv_device_limit(TV_CPU, -1));
+  FAILS_STATUS(TV_EDEVICE, "device_trim: no device has the number 9: there are 1",
+               tv_device_trim(9));
+  FAILS_STATUS(TV_EDEVICE, "device_limit: no device has the number 9: there are 1",
+               tv_device_limit(9, 1));
 }
 
 TEST(memory_is_counted) {
@@ -88,5 +101,6 @@ TEST(current_device_belongs_to_the_thread) {
 TEST(blas_has_a_name) { CHECK(strlen(tv_blas_name()) > 0); }
 
 TEST_MAIN("device", CASE(cpu_is_always_there), CASE(unknown_devices_are_named),
-          CASE(memory_is_counted), CASE(counts_survive_their_thread),
-          CASE(current_device_belongs_to_the_thread), CASE(blas_has_a_name))
+          CASE(a_device_without_books_has_no_limit), CASE(memory_is_counted),
+          CASE(counts_survive_their_thread), CASE(current_device_belongs_to_the_thread),
+          CASE(blas_has_a_name))

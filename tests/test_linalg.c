@@ -208,11 +208,22 @@ TEST(a_failed_allocation_leaves_nothing) {
   STARVED(right, wave(TV_SHAPE(3, 2)));
 }
 
-TEST_MAIN("linalg", CASE(product_of_two_matrices), CASE(vectors_are_padded_and_stripped),
-          CASE(leading_axes_broadcast), CASE(any_layout_will_do), CASE(sizes_of_zero),
-          CASE(every_dtype_multiplies), CASE(halves_accumulate_in_f32),
-          CASE(complex_products_do_not_conjugate), CASE(matmul_refuses),
-          CASE(gradients_of_matrices), CASE(gradients_of_vectors),
+TEST(precision_is_the_threads) {
+  EQUAL(tv_matmul_precision_current(), TV_MATMUL_STRICT);
+  OK(tv_matmul_precision_set(TV_MATMUL_TF32));
+  EQUAL(tv_matmul_precision_current(), TV_MATMUL_TF32);
+  tv_tensor *const x = tv_full(TV_F32, TV_SHAPE(1, 1), tv_scalar(1 + 0x1p-20));
+  SAME(tv_matmul(x, tv_ones(TV_F32, TV_SHAPE(1, 1))), x); /* the CPU is always strict */
+  FAILS_STATUS(TV_EVALUE, "matmul_precision_set: 7 is no precision",
+               tv_matmul_precision_set((tv_matmul_precision)7));
+  OK(tv_matmul_precision_set(TV_MATMUL_STRICT));
+}
+
+TEST_MAIN("linalg", CASE(precision_is_the_threads), CASE(product_of_two_matrices),
+          CASE(vectors_are_padded_and_stripped), CASE(leading_axes_broadcast),
+          CASE(any_layout_will_do), CASE(sizes_of_zero), CASE(every_dtype_multiplies),
+          CASE(halves_accumulate_in_f32), CASE(complex_products_do_not_conjugate),
+          CASE(matmul_refuses), CASE(gradients_of_matrices), CASE(gradients_of_vectors),
           CASE(gradients_of_stacks_are_summed_where_they_broadcast), CASE(gradients_of_nothing),
           CASE(gradients_of_complex_products_conjugate), CASE(gradients_of_mixed_dtypes),
           CASE(a_failed_allocation_leaves_nothing))

@@ -237,6 +237,8 @@ typedef struct tv_backend {
   void (*pinned_release)(void *self, void *block);
   /** Fill in what the allocator holds: held, held_peak, held_free, largest_free, limit. */
   tv_status (*memory)(void *self, tv_memory_stats *stats);
+  /** The device was asked for by name: make it ready, or say in one sentence why it cannot be used. */
+  tv_status (*ready)(void *self);
   /** Give what is cached and free back to the system. */
   tv_status (*trim)(void *self);
   /** Hold at most so many bytes from now on; 0 takes the limit away. */
@@ -261,6 +263,9 @@ typedef struct tv_host {
   const char *(*op_name)(int op);
   /** Call task(context, i) for 0 <= i < n on the library's threads, and wait for all. */
   void (*parallel)(int64_t n, void (*task)(void *context, int64_t i), void *context);
+  /** Host memory, zeroed; NULL if there is none. */
+  void *(*alloc)(int64_t bytes);
+  void (*free)(void *block);
 } tv_host;
 
 typedef struct tv_module {

@@ -59,6 +59,7 @@ typedef struct CUevent_st *CUevent;
        (int *value, CUdevice_attribute which, CUdevice device))                                 \
   CALL(cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain",                                    \
        (CUcontext *context, CUdevice device))                                                   \
+  CALL(cuCtxGetCurrent, "cuCtxGetCurrent", (CUcontext *context))                                \
   CALL(cuCtxSetCurrent, "cuCtxSetCurrent", (CUcontext context))                                 \
   CALL(cuModuleLoadData, "cuModuleLoadData", (CUmodule *module, const void *image))             \
   CALL(cuModuleGetFunction, "cuModuleGetFunction",                                              \

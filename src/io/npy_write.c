@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "npy_header.h"
 #include "status.h"
+#include "stream.h"
 #include "tensor.h"
 
 enum { BUFFER = 1 << 18 }; /* a multiple of every element's size */
@@ -88,11 +89,12 @@ static tv_status write_device(tvi_file_out *out, tv_tensor *x) {
   tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
   collector c = {out, x->dtype, tvi_malloc(BUFFER), 0};
   if (!c.buffer) return no_memory(out->who);
-  tv_status status = TV_OK;
+  tv_status status = tvi_stream_reads(x);
   const int64_t bytes = tv_tensor_bytes(x);
   for (int64_t done = 0; !status && done < bytes; done += BUFFER) {
     c.used = bytes - done < BUFFER ? bytes - done : BUFFER;
-    status = on->backend.copy_out(on->self, c.buffer, x->data + done, c.used, NULL);
+    status = on->backend.copy_out(on->self, c.buffer, x->data + done, c.used,
+                                  tvi_stream_now(tvi_tensor_on(x)));
     if (!status) status = flush(&c);
   }
   tvi_free(c.buffer);

@@ -10,6 +10,7 @@
 #include "scope.h"
 #include "slice.h"
 #include "status.h"
+#include "stream.h"
 #include "thread.h"
 #include "variable.h"
 
@@ -193,13 +194,15 @@ tv_status tv_variable_assign_slice(tv_variable *variable, const char *slice, tv_
                                        w.who, variable->value, variable->dtype, variable->device));
     tv_tensor *const part = whole ? tvi_scope_own(tvi_slice_view(w.who, whole, slice)) : NULL;
     int64_t steps[TV_MAX_RANK];
-    if (part && show_in(&w, x, part, steps))
+    if (part && show_in(&w, x, part, steps) && !tvi_stream_reads(x) && !tvi_stream_writes(part)) {
       status = part->size
                    ? tvi_write(w.who, variable->device, variable->dtype, part->data, part->steps,
                                part->rank, part->shape, x->dtype, x->data, steps)
                    : TV_OK;
-    else
+      if (!status) status = tvi_stream_wrote(part);
+    } else {
       status = tvi_failure();
+    }
     is_done = !status && (is_in_place ? commit_in_place(&w) : commit(&w, whole));
   }
   return end(&w, is_done);

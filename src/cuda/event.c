@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * Streams and events: the slots, and the spare events that order streams. */
+#include <math.h>
+
+#include "runtime.h"
+
+/* The body of a slot: driver calls within a visit. */
+#define WITHIN(gpu, ...)                           \
+  tvi_visit visit;                                 \
+  tv_status status = tvi_gpu_enter((gpu), &visit); \
+  if (status) return status;                       \
+  __VA_ARGS__                                      \
+  tvi_gpu_leave(&visit);                           \
+  return status
+
+tv_status tvi_gpu_synchronize(void *self, void *stream) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, status = TVI_CU(gpu, cuStreamSynchronize, tvi_stream_of(gpu, stream)->cu););
+}
+
+/* Streams ---------------------------------------------------------------------------------------
+ */
+
+tv_status tvi_gpu_stream_open(void *self, void **stream) {
+  tvi_gpu *const gpu = self;
+  tvi_gpu_stream *const made = tvi_host->alloc(sizeof *made);
+  if (!made)
+    return tvi_host->fail(TV_ENOMEM, "%s: no memory on cpu for %zu bytes", gpu->name, sizeof *made);
+  tvi_visit visit;
+  tv_status status = tvi_gpu_enter(gpu, &visit);
+  if (!status) {
+    status = TVI_CU(gpu, cuStreamCreate, &made->cu, CU_STREAM_NON_BLOCKING);
+    tvi_gpu_leave(&visit);
+  }
+  if (!status) {
+    pthread_mutex_lock(&gpu->lock);
+    if (gpu->n_streams < TVI_GPU_STREAMS) gpu->streams[gpu->n_streams++] = made;
+    pthread_mutex_unlock(&gpu->lock);
+    *stream = made;
+  } else {
+    tvi_host->free(made);
+  }
+  return status;
+}
+
+tv_status tvi_spare_event(tvi_gpu *gpu, CUevent *event) {
+  pthread_mutex_lock(&gpu->lock);
+  *event = gpu->n_spare ? gpu->spare[--gpu->n_spare] : NULL;
+  pthread_mutex_unlock(&gpu->lock);
+  return *event ? TV_OK : TVI_CU(gpu, cuEventCreate, event, CU_EVENT_DISABLE_TIMING);
+}
+
+void tvi_spare_event_back(tvi_gpu *gpu, CUevent event) {
+  pthread_mutex_lock(&gpu->lock);
+  const bool is_kept = gpu->n_spare < (int)(sizeof gpu->spare / sizeof *gpu->spare);
+  if (is_kept) gpu->spare[gpu->n_spare++] = event;
+  pthread_mutex_unlock(&gpu->lock);
+  if (!is_kept) tvi_driver.cuEventDestroy(event);
+}
+
+/* An event may be recorded anew as soon as the wait for it is queued. */
+tv_status tvi_gpu_stream_wait(void *self, void *stream, void *other) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, CUevent event = NULL; status = tvi_spare_event(gpu, &event);
+         if (!status) status = TVI_CU(gpu, cuEventRecord, event, tvi_stream_of(gpu, other)->cu);
+         if (!status) status =
+             TVI_CU(gpu, cuStreamWaitEvent, tvi_stream_of(gpu, stream)->cu, event, 0);
+         if (event) tvi_spare_event_back(gpu, event););
+}
+
+/* Events ----------------------------------------------------------------------------------------
+ */
+
+tv_status tvi_gpu_event_open(void *self, void **event) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, CUevent made = NULL; status = TVI_CU(gpu, cuEventCreate, &made, CU_EVENT_DEFAULT);
+         *event = made;);
+}
+
+void tvi_gpu_event_release(void *self, void *event) {
+  tvi_gpu *const gpu = self;
+  tvi_visit visit;
+  if (atomic_load(&gpu->is_lost) || tvi_gpu_enter(gpu, &visit)) return;
+  tvi_driver.cuEventDestroy(event);
+  tvi_gpu_leave(&visit);
+}
+
+tv_status tvi_gpu_event_record(void *self, void *event, void *stream) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, status = TVI_CU(gpu, cuEventRecord, event, tvi_stream_of(gpu, stream)->cu););
+}
+
+tv_status tvi_gpu_event_wait(void *self, void *event, void *stream) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, status = TVI_CU(gpu, cuStreamWaitEvent, tvi_stream_of(gpu, stream)->cu, event, 0););
+}
+
+tv_status tvi_gpu_event_synchronize(void *self, void *event) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, status = TVI_CU(gpu, cuEventSynchronize, event););
+}
+
+tv_status tvi_gpu_event_query(void *self, void *event, bool *is_done) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, const CUresult result = tvi_driver.cuEventQuery(event); *is_done = result == 0;
+         if ((int)result != CUDA_ERROR_NOT_READY) status =
+             tvi_gpu_result(gpu, "cuEventQuery", result););
+}
+
+tv_status tvi_gpu_event_elapsed(void *self, void *from, void *to, double *milliseconds) {
+  tvi_gpu *const gpu = self;
+  WITHIN(gpu, float elapsed = 0; status = TVI_CU(gpu, cuEventElapsedTime, &elapsed, from, to);
+         *milliseconds = (double)elapsed;);
+}
