@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// Ops of two inputs, of real dtypes.
+#define TVI_STAMP_REAL
+#include "stamp.h"
+
+#define BINARY(name, types, value, ...) types(STAMP_BINARY, name, WEIGHT_##types, value)
+#define COMPARE(name, types, value, ...) types(STAMP_COMPARE, name, WEIGHT_##types, value)
+#include "ops.def"
