@@ -25,7 +25,8 @@ TVI_SCALAR tvi_philox_block tvi_philox(uint32_t c0, uint32_t c1, uint32_t c2, ui
     k0 += 0x9E3779B9u; /* the golden ratio */
     k1 += 0xBB67AE85u; /* sqrt(3) - 1 */
   }
-  return (tvi_philox_block){{c0, c1, c2, c3}};
+  const tvi_philox_block block = {{c0, c1, c2, c3}};
+  return block;
 }
 
 /* Block `number` of a key: the seed is the cipher's key, the stream words 2 and 3 of the counter.

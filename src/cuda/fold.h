@@ -2,10 +2,10 @@
  * What the kernels that add share: element types, and sums over half warps and blocks in the order
  * that src/cpu/reduce.c documents.
  *
- * Lane a of a half warp is accumulator a of a run. Halves are added by exchanges with the lane 8, 4,
- * 2 and 1 away, runs pairwise by exchanges the other way round; addition of two does not care who is
- * first, so all lanes come out alike. What a tree lacks at its end counts as -0, which changes
- * nothing: that is the documented counter. */
+ * Lane a of a half warp is accumulator a of a run. Halves are added by exchanges with the lane 8,
+ * 4, 2 and 1 away, runs pairwise by exchanges the other way round; addition of two does not care
+ * who is first, so all lanes come out alike. What a tree lacks at its end counts as -0, which
+ * changes nothing: that is the documented counter. */
 #ifndef TVI_CUDA_FOLD_H
 #define TVI_CUDA_FOLD_H
 
@@ -16,52 +16,38 @@
 
 #define TVI_INLINE __device__ __forceinline__
 
-template <class S>
-TVI_INLINE S tvi_flipped(S x, uint64_t mask) {
-  return (S)(x ^ (S)mask);
-}
-TVI_INLINE float tvi_flipped(float x, uint64_t mask) {
-  return tvi_float_of(tvi_bits_of(x) ^ (uint32_t)mask);
-}
-TVI_INLINE double tvi_flipped(double x, uint64_t mask) {
-  return tvi_double_of(tvi_wide_bits_of(x) ^ mask);
-}
+/* Before a loop whose arrays should stay in registers; by 1: that should stay short. */
+#ifdef __CUDACC__
+#define TVI_UNROLLED _Pragma("unroll")
+#define TVI_PRAGMA(text) _Pragma(#text)
+#define TVI_UNROLLED_BY(n) TVI_PRAGMA(unroll n)
+#else
+#define TVI_UNROLLED
+#define TVI_UNROLLED_BY(n)
+#endif
 
 /* How an element lies in memory, and the type that computes. */
-#define TVI_ELEMENT(tag, TAG, S, C, load, store, ...)       \
-  struct of_##tag {                                         \
-    typedef S Stored;                                       \
-    typedef C Value;                                        \
-    static TVI_INLINE C get(S x) { return load(x); }        \
-    static TVI_INLINE S put(C x) { return (S)(store(x)); }  \
-    static TVI_INLINE S flipped(S x, uint64_t mask) { return tvi_flipped(x, mask); } \
+#define TVI_ELEMENT(tag, TAG, S, C, load, store, ...)      \
+  struct of_##tag {                                        \
+    typedef S Stored;                                      \
+    typedef C Value;                                       \
+    static TVI_INLINE C get(S x) { return load(x); }       \
+    static TVI_INLINE S put(C x) { return (S)(store(x)); } \
   };
 UNSIGNED(TVI_ELEMENT, )
 FLOAT(TVI_ELEMENT, )
-
-/* A complex number is two sums side by side. */
-template <class T>
-struct alignas(2 * sizeof(T)) tvi_pair {
-  T re, im;
-};
-template <class T>
-TVI_INLINE tvi_pair<T> operator+(tvi_pair<T> a, tvi_pair<T> b) {
-  return {a.re + b.re, a.im + b.im};
-}
-template <class T>
-struct tvi_of_pair {
-  typedef tvi_pair<T> Stored, Value;
-  static TVI_INLINE Value get(Stored x) { return x; }
-  static TVI_INLINE Stored put(Value x) { return x; }
-};
-typedef tvi_of_pair<float> of_c64;
-typedef tvi_of_pair<double> of_c128;
+COMPLEX(TVI_ELEMENT, )
 
 /* The quotient; `rest` is changed from n to what is left. */
 TVI_INLINE int64_t tvi_divide(const tvi_divider &by, int64_t *rest) {
   const uint64_t n = (uint64_t)*rest, quotient = (__umul64hi(n, by.multiplier) + n) >> by.shift;
   *rest = (int64_t)(n - quotient * by.divisor);
   return (int64_t)quotient;
+}
+
+/* Elements of a run, when so many are left. */
+TVI_INLINE int64_t tvi_run_of(int64_t left) {
+  return left < TVI_RUN_ELEMENTS ? left : (int64_t)TVI_RUN_ELEMENTS;
 }
 
 constexpr unsigned tvi_all_lanes = 0xffffffffu;
@@ -71,9 +57,23 @@ TVI_INLINE T tvi_exchange(T x, unsigned bits) {
   return (T)__shfl_xor_sync(tvi_all_lanes, x, bits);
 }
 template <class T>
-TVI_INLINE tvi_pair<T> tvi_exchange(tvi_pair<T> x, unsigned bits) {
-  return {tvi_exchange(x.re, bits), tvi_exchange(x.im, bits)};
+TVI_INLINE tvi_complex<T> tvi_exchange(tvi_complex<T> z, unsigned bits) {
+  return tvi_complex<T>(tvi_exchange(z.x, bits), tvi_exchange(z.y, bits));
 }
+
+/* Sums in the documented order. */
+template <class T>
+struct tvi_sum {
+  typedef T State;
+  static TVI_INLINE T none() { return (T)-0.0; }
+  static TVI_INLINE T join(T a, T b) { return (T)(a + b); }
+};
+template <class T>
+struct tvi_sum<tvi_complex<T>> {
+  typedef tvi_complex<T> State;
+  static TVI_INLINE State none() { return State((T)-0.0, (T)-0.0); }
+  static TVI_INLINE State join(State a, State b) { return State(a.x + b.x, a.y + b.y); }
+};
 
 /* The accumulators of each half warp, joined: the same in all 16 lanes. Assumes: whole warps. */
 template <class Op>

@@ -75,8 +75,8 @@ typedef struct tvi_gather_job {
 typedef struct tvi_scatter_job {
   const void *in;
   void *out;
-  const uint64_t *keys; /* [k] of the indices as given */
-  const int64_t *order; /* [k], the stable order of keys */
+  const uint64_t *keys;       /* [k] of the indices as given */
+  const int64_t *order;       /* [k], the stable order of keys */
   int64_t n, k, inner, total; /* elements of in */
   tvi_divider by_inner, by_k;
 } tvi_scatter_job;
@@ -116,10 +116,10 @@ typedef struct tvi_sort_job {
   void *positions[2];   /* uint32 or uint64 */
   int64_t *out;
   int64_t n, tiles;
-  uint64_t *probes;    /* [TVI_SORT_PROBES]: bits in which keys differ from the first */
+  uint64_t *probes; /* [TVI_SORT_PROBES]: bits in which keys differ from the first */
   tvi_sort_plan *plan;
-  void *counts;        /* [TVI_SORT_DIGITS, tiles], uint32 or uint64: before a tile, of a digit */
-  void *totals;        /* [TVI_SORT_DIGITS] */
+  void *counts; /* [TVI_SORT_DIGITS, tiles], uint32 or uint64: before a tile, of a digit */
+  void *totals; /* [TVI_SORT_DIGITS] */
   int32_t pass, probe_blocks;
 } tvi_sort_job;
 
@@ -133,16 +133,17 @@ typedef struct tvi_optimize_item {
   const void *value, *gradient, *slot0, *slot1;
   void *value_out, *slot_out0, *slot_out1;
   int64_t n, first_chunk;
-  double rate, root; /* Adam: learning rate / unbias1, sqrt(unbias2) */
+  double rate, unbias2; /* Adam: learning rate / unbias1, 1 - beta2^t */
 } tvi_optimize_item;
 
 enum { TVI_OPTIMIZE_FEW = 40, TVI_OPTIMIZE_MANY = 360 };
 
-/* Multi-tensor steps. A block takes a chunk; first_chunk rises, so the tensor is found by halving. */
+/* Multi-tensor steps. A block takes a chunk; first_chunk rises, so the tensor is found by halving.
+ */
 typedef struct tvi_optimize_settings {
-  double learning_rate, momentum;           /* SGD */
+  double learning_rate, momentum;             /* SGD */
   double beta1, beta2, rest1, rest2, epsilon; /* Adam; rest: 1 - beta */
-  int64_t chunk;                            /* elements */
+  int64_t chunk;                              /* elements */
   int32_t n;
   uint8_t has_momentum, is_nesterov;
 } tvi_optimize_settings;

@@ -4,6 +4,7 @@
  *
  *   TV_KERNEL(name, params...)          a kernel that uses barriers, shuffles, ballots or shared
  * memory TV_KERNEL_NO_SYNC(name, params...)  one that uses none; in tests it runs as a plain loop
+ *   TV_KERNEL_OF(threads, name, ...)    TV_KERNEL, launched with so many threads at most
  *   TV_SHARED(type, name, count)        an array in shared memory
  *   TV_DYNAMIC_SHARED(type, name)       the shared memory whose size is given at launch */
 #ifndef TVI_CUDA_KERNEL_H
@@ -15,6 +16,8 @@
 
 #define TV_KERNEL(name, ...) extern "C" __global__ void name(__VA_ARGS__)
 #define TV_KERNEL_NO_SYNC TV_KERNEL
+#define TV_KERNEL_OF(threads, name, ...) \
+  extern "C" __global__ void __launch_bounds__(threads) name(__VA_ARGS__)
 #define TV_SHARED(type, name, count) __shared__ type name[count]
 #define TV_DYNAMIC_SHARED(type, name)                           \
   extern __shared__ __align__(16) unsigned char name##_bytes[]; \
@@ -31,6 +34,7 @@
   extern "C" void name(__VA_ARGS__)
 #define TV_KERNEL(name, ...) TV_KERNEL_(false, name, __VA_ARGS__)
 #define TV_KERNEL_NO_SYNC(name, ...) TV_KERNEL_(true, name, __VA_ARGS__)
+#define TV_KERNEL_OF(threads, name, ...) TV_KERNEL_(false, name, __VA_ARGS__)
 #define TV_SHARED(type, name, count)                            \
   type *const name = shim::shared_array<type>(count, []() {     \
     static size_t offset = 0; /* one per place in the source */ \

@@ -12,14 +12,12 @@
 
 /* What is reduced: State, its identity, an element (number k of its line) taken in, two joined. */
 
-template <class E>
-struct Sum {
+template <class E, bool is_float>
+struct SumOf : tvi_sum<typename E::Value> {
   typedef typename E::Value State;
   typedef E Element;
-  static constexpr bool is_ordered = true, is_flipped = false;
-  static TVI_INLINE State none() { return (State)-0.0; }
-  static TVI_INLINE void take(State &to, State x, int64_t) { to = (State)(to + x); }
-  static TVI_INLINE State join(State a, State b) { return (State)(a + b); }
+  static constexpr bool is_ordered = is_float, is_flipped = false;
+  static TVI_INLINE void take(State &to, State x, int64_t) { to = tvi_sum<State>::join(to, x); }
   static TVI_INLINE void put(const tvi_reduce_job &job, int64_t i, State x) {
     if (job.line == 0) x = State(); /* the sum of nothing is +0 */
     if (job.is_narrow)
@@ -28,13 +26,17 @@ struct Sum {
       ((State *)job.out)[i] = x;
   }
 };
-template <class T>
-struct SumOfPairs : Sum<tvi_of_pair<T>> {
-  typedef tvi_pair<T> State;
-  static TVI_INLINE State none() { return {(T)-0.0, (T)-0.0}; }
-  static TVI_INLINE void take(State &to, State x, int64_t) { to = to + x; }
-  static TVI_INLINE State join(State a, State b) { return a + b; }
-};
+
+template <class S>
+TVI_INLINE S flipped(S x, uint64_t mask) {
+  return (S)(x ^ (S)mask);
+}
+TVI_INLINE float flipped(float x, uint64_t mask) {
+  return tvi_float_of(tvi_bits_of(x) ^ (uint32_t)mask);
+}
+TVI_INLINE double flipped(double x, uint64_t mask) {
+  return tvi_double_of(tvi_wide_bits_of(x) ^ mask);
+}
 
 /* The host makes a minimum of it by turning all bits of integers, or the sign of floats. */
 template <class E>
@@ -46,7 +48,7 @@ struct Max {
   static TVI_INLINE State join(State a, State b) { return tvi_maximum(a, b); }
   static TVI_INLINE void take(State &to, State x, int64_t) { to = join(to, x); }
   static TVI_INLINE void put(const tvi_reduce_job &job, int64_t i, State x) {
-    ((typename E::Stored *)job.out)[i] = E::flipped(E::put(x), job.flip);
+    ((typename E::Stored *)job.out)[i] = flipped(E::put(x), job.flip);
   }
 };
 
@@ -69,9 +71,7 @@ struct ArgMax {
   typedef E Element;
   static constexpr bool is_ordered = false, is_flipped = true;
   static TVI_INLINE State none() { return {(T)0, -1}; }
-  static TVI_INLINE bool beats(T a, T b) {
-    return (b == b) & ((a > b) | (a != a));
-  }
+  static TVI_INLINE bool beats(T a, T b) { return (b == b) & ((a > b) | (a != a)); }
   static TVI_INLINE void take(State &to, T x, int64_t k) {
     if (to.at < 0 || beats(x, to.value)) to = {x, k};
   }
@@ -113,7 +113,7 @@ struct Line {
         is_plain(job.line_rank < 2) {}
   TVI_INLINE typename E::Value load(const char *p) const {
     typename E::Stored x = *(const typename E::Stored *)p;
-    if constexpr (Op::is_flipped) x = E::flipped(x, job.flip);
+    if constexpr (Op::is_flipped) x = flipped(x, job.flip);
     return E::get(x);
   }
 };
@@ -148,8 +148,7 @@ struct Walk {
 
 /* A result is done, or it is a node of one. */
 template <class Op>
-TVI_INLINE void put(const tvi_reduce_job &job, int64_t result, int64_t node,
-                    typename Op::State x) {
+TVI_INLINE void put(const tvi_reduce_job &job, int64_t result, int64_t node, typename Op::State x) {
   if (job.out_nodes == 1)
     Op::put(job, result, x);
   else
@@ -166,12 +165,12 @@ TVI_INLINE typename Op::State take_lane(const Line<Op> &line, int64_t k, int64_t
   if (n == TVI_RUN_ELEMENTS && line.is_plain) {
     const char *p = line.from + (k + lane) * line.step;
     const int64_t step = TVI_LANES * line.step;
-#pragma unroll 1
+    TVI_UNROLLED_BY(1)
     for (int j = 0; j < TVI_ROUNDS; j += batch, p += batch * step) {
       typename Op::Element::Value x[batch];
-#pragma unroll
+      TVI_UNROLLED
       for (int u = 0; u < batch; u++) x[u] = line.load(p + u * step);
-#pragma unroll
+      TVI_UNROLLED
       for (int u = 0; u < batch; u++) Op::take(acc, x[u], k + lane + (j + u) * TVI_LANES);
     }
     return acc;
@@ -179,18 +178,18 @@ TVI_INLINE typename Op::State take_lane(const Line<Op> &line, int64_t k, int64_t
   if (lane >= n) return acc;
   Walk<Op> at(line, k + lane);
   int i = lane;
-#pragma unroll 1
+  TVI_UNROLLED_BY(1)
   for (; i + (few - 1) * TVI_LANES < n; i += few * TVI_LANES) {
     typename Op::Element::Value x[few];
-#pragma unroll
+    TVI_UNROLLED
     for (int u = 0; u < few; u++) {
       x[u] = line.load(at.p);
       at.advance(TVI_LANES);
     }
-#pragma unroll
+    TVI_UNROLLED
     for (int u = 0; u < few; u++) Op::take(acc, x[u], k + i + u * TVI_LANES);
   }
-#pragma unroll 1
+  TVI_UNROLLED_BY(1)
   for (; i < n; i += TVI_LANES) {
     Op::take(acc, line.load(at.p), k + i);
     at.advance(TVI_LANES);
@@ -213,9 +212,7 @@ TVI_INLINE void lines(const tvi_reduce_job &job) {
     if (item < items) {
       result = tvi_divide(job.by_out_nodes, &node);
       const int64_t k = (node * group + slot % group) * TVI_RUN_ELEMENTS, rest = job.line - k;
-      if (rest > 0)
-        acc = take_lane(Line<Op>(job, result), k, rest < TVI_RUN_ELEMENTS ? rest : TVI_RUN_ELEMENTS,
-                        lane);
+      if (rest > 0) acc = take_lane(Line<Op>(job, result), k, tvi_run_of(rest), lane);
     }
     acc = tvi_join_lanes<Op>(acc);
     if (lane != 0) continue;
@@ -242,10 +239,11 @@ TVI_INLINE void lines(const tvi_reduce_job &job) {
 /* Accumulators added by halves. */
 template <class Op, int accs>
 TVI_INLINE typename Op::State halved(typename Op::State *acc) {
-#pragma unroll
-  for (int half = accs / 2; half; half /= 2)
-#pragma unroll
-    for (int j = 0; j < half; j++) acc[j] = Op::join(acc[j], acc[j + half]);
+  if constexpr (accs > 1) {
+    TVI_UNROLLED
+    for (int j = 0; j < accs / 2; j++) acc[j] = Op::join(acc[j], acc[j + accs / 2]);
+    return halved<Op, accs / 2>(acc);
+  }
   return acc[0];
 }
 
@@ -255,30 +253,29 @@ TVI_INLINE typename Op::State take_run(const Line<Op> &line, int64_t k, int64_t 
   typedef typename Op::State State;
   constexpr int accs = Op::is_ordered ? TVI_LANES : 1;
   State acc[accs];
-#pragma unroll
+  TVI_UNROLLED
   for (int j = 0; j < accs; j++) acc[j] = Op::none();
   int i = 0;
   if (line.is_plain) {
     const char *p = line.from + k * line.step;
-#pragma unroll 1
+    TVI_UNROLLED_BY(1)
     for (; i + TVI_LANES <= n; i += TVI_LANES, p += TVI_LANES * line.step) {
       typename Op::Element::Value x[TVI_LANES];
-#pragma unroll
+      TVI_UNROLLED
       for (int j = 0; j < TVI_LANES; j++) x[j] = line.load(p + j * line.step);
-#pragma unroll
+      TVI_UNROLLED
       for (int j = 0; j < TVI_LANES; j++) Op::take(acc[j % accs], x[j], k + i + j);
     }
   }
   if (i == n) return halved<Op, accs>(acc);
   Walk<Op> at(line, k + i);
-#pragma unroll 1
-  for (; i < n; i += accs)
-#pragma unroll
-    for (int j = 0; j < accs; j++)
-      if (i + j < n) {
-        Op::take(acc[j], line.load(at.p), k + i + j);
-        at.advance(1);
-      }
+  TVI_UNROLLED_BY(1)
+  for (; i < n; i += accs) TVI_UNROLLED
+  for (int j = 0; j < accs; j++)
+    if (i + j < n) {
+      Op::take(acc[j], line.load(at.p), k + i + j);
+      at.advance(1);
+    }
   return halved<Op, accs>(acc);
 }
 
@@ -290,8 +287,7 @@ TVI_INLINE void columns(const tvi_reduce_job &job) {
   int64_t result = item;
   const int64_t run = tvi_divide(job.by_results, &result);
   const int64_t k = run * TVI_RUN_ELEMENTS, rest = job.line - k;
-  put<Op>(job, result, run,
-          take_run(Line<Op>(job, result), k, rest < TVI_RUN_ELEMENTS ? rest : TVI_RUN_ELEMENTS));
+  put<Op>(job, result, run, take_run(Line<Op>(job, result), k, tvi_run_of(rest)));
 }
 
 template <class Op>
@@ -326,31 +322,28 @@ TVI_INLINE void merge(const tvi_reduce_job &job) {
   if (item >= job.results * job.out_nodes) return;
   int64_t result = item;
   const int64_t to = tvi_divide(job.by_results, &result);
-#pragma unroll
+  TVI_UNROLLED
   for (int j = 0; j < 16; j++) x[j] = node_at<Op>(job, result, to * 16 + j);
-#pragma unroll
-  for (int width = 1; width < 16; width *= 2)
-#pragma unroll
-    for (int j = 0; j < 16; j += 2 * width) x[j] = Op::join(x[j], x[j + width]);
+  TVI_UNROLLED
+  for (int width = 1; width < 16; width *= 2) TVI_UNROLLED
+  for (int j = 0; j < 16; j += 2 * width) x[j] = Op::join(x[j], x[j + width]);
   put<Op>(job, result, to, x[0]);
 }
 
-#define KERNELS(name, tag, ...)                                                          \
-  TV_KERNEL(name##_##tag##_lines, tvi_reduce_job job) { lines<__VA_ARGS__>(job); }       \
-  TV_KERNEL_NO_SYNC(name##_##tag##_columns, tvi_reduce_job job) {                        \
-    columns<__VA_ARGS__>(job);                                                           \
-  }                                                                                      \
-  TV_KERNEL(name##_##tag##_join, tvi_reduce_job job) { join<__VA_ARGS__>(job); }         \
+#define KERNELS(name, tag, ...)                                                                \
+  TV_KERNEL(name##_##tag##_lines, tvi_reduce_job job) { lines<__VA_ARGS__>(job); }             \
+  TV_KERNEL_NO_SYNC(name##_##tag##_columns, tvi_reduce_job job) { columns<__VA_ARGS__>(job); } \
+  TV_KERNEL(name##_##tag##_join, tvi_reduce_job job) { join<__VA_ARGS__>(job); }               \
   TV_KERNEL_NO_SYNC(name##_##tag##_merge, tvi_reduce_job job) { merge<__VA_ARGS__>(job); }
 
-#define SUM(tag, ...) KERNELS(sum, tag, Sum<of_##tag>)
-UNSIGNED(SUM, )
-FLOAT(SUM, )
-KERNELS(sum, c64, SumOfPairs<float>)
-KERNELS(sum, c128, SumOfPairs<double>)
+#define SUM(tag, TAG, S, C, load, store, R, P, is_float) \
+  KERNELS(sum, tag, SumOf<of_##tag, is_float>)
+UNSIGNED(SUM, false)
+FLOAT(SUM, true)
+COMPLEX(SUM, true)
 
-#define EXTREMES(tag, ...)             \
-  KERNELS(max, tag, Max<of_##tag>)     \
+#define EXTREMES(tag, ...)         \
+  KERNELS(max, tag, Max<of_##tag>) \
   KERNELS(argmax, tag, ArgMax<of_##tag>)
 UNSIGNED(EXTREMES, )
 FLOAT(EXTREMES, )

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ * Rows by index: gather, scatter_add, find_bad_index; and sequence. */
+#include "cast.h"
+#include "fold.h"
+
+/* gather: a vector a thread ------------------------------------------------------------------- */
+
+template <class V>
+TVI_INLINE void gather(const tvi_gather_job &job) {
+  int64_t at = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (at >= job.total) return;
+  const int64_t to = at;
+  int64_t k = tvi_divide(job.by_row, &at);
+  const int64_t outer = tvi_divide(job.by_k, &k);
+  ((V *)job.out)[to] = ((const V *)job.in)[(outer * job.n + job.indices[k]) * job.row + at];
+}
+
+/* By the bytes of a vector. */
+TV_KERNEL_NO_SYNC(gather_1, tvi_gather_job job) { gather<uint8_t>(job); }
+TV_KERNEL_NO_SYNC(gather_2, tvi_gather_job job) { gather<uint16_t>(job); }
+TV_KERNEL_NO_SYNC(gather_4, tvi_gather_job job) { gather<uint32_t>(job); }
+TV_KERNEL_NO_SYNC(gather_8, tvi_gather_job job) { gather<uint2>(job); }
+TV_KERNEL_NO_SYNC(gather_16, tvi_gather_job job) { gather<uint4>(job); }
+
+/* scatter_add: the thread that meets the first of equal indices adds for all of them, in order
+ * ----- */
+
+template <class E>
+struct Add {
+  typedef typename E::Stored S;
+  static TVI_INLINE S add(S a, S b) {
+    return E::put(tvi_sum<typename E::Value>::join(E::get(a), E::get(b)));
+  }
+};
+struct Or {
+  typedef uint8_t S;
+  static TVI_INLINE S add(S a, S b) { return a | b; }
+};
+
+template <class Op>
+TVI_INLINE void scatter_add(const tvi_scatter_job &job) {
+  int64_t at = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (at >= job.total) return;
+  int64_t p = tvi_divide(job.by_inner, &at);
+  const int64_t outer = tvi_divide(job.by_k, &p);
+  int64_t from = job.order[p];
+  const uint64_t key = job.keys[from];
+  if (p > 0 && job.keys[job.order[p - 1]] == key) return;
+  typename Op::S *const to =
+      (typename Op::S *)job.out + (outer * job.n + (int64_t)key) * job.inner + at;
+  const typename Op::S *const in = (const typename Op::S *)job.in + outer * job.k * job.inner + at;
+  typename Op::S sum = *to;
+  for (;;) {
+    sum = Op::add(sum, in[from * job.inner]);
+    if (++p == job.k) break;
+    from = job.order[p];
+    if (job.keys[from] != key) break;
+  }
+  *to = sum;
+}
+
+#define SCATTER(tag, ...) \
+  TV_KERNEL_NO_SYNC(scatter_add_##tag, tvi_scatter_job job) { scatter_add<Add<of_##tag>>(job); }
+UNSIGNED(SCATTER, )
+FLOAT(SCATTER, )
+COMPLEX(SCATTER, )
+TV_KERNEL_NO_SYNC(scatter_add_b1, tvi_scatter_job job) { scatter_add<Or>(job); }
+
+/* find_bad_index ------------------------------------------------------------------------------- */
+
+TV_KERNEL_NO_SYNC(bad_index_begin, tvi_bad_index_job job) { *job.best = ~(uint64_t)0; }
+
+/* Each thread stops at its first, and looks no further than the lowest that any has found. */
+TV_KERNEL_NO_SYNC(bad_index, tvi_bad_index_job job) {
+  const int64_t step = (int64_t)gridDim.x * blockDim.x;
+  for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < job.n; i += step) {
+    if (job.indices[i] >= job.low && job.indices[i] < job.high) continue;
+    atomicMin((unsigned long long *)job.best, (unsigned long long)i);
+    return;
+  }
+}
+
+/* sequence ------------------------------------------------------------------------------------- */
+
+TVI_INLINE int64_t integer_at(const tvi_sequence_job &job, int64_t i) {
+  return (int64_t)((uint64_t)job.int_start + (uint64_t)i * (uint64_t)job.int_step);
+}
+TVI_INLINE double real_at(const tvi_sequence_job &job, int64_t i) {
+  return job.real_start + (double)i * job.real_step;
+}
+
+#define SEQUENCE(tag, TAG, S, C, load, store, R, P, at)               \
+  TV_KERNEL_NO_SYNC(sequence_##tag, tvi_sequence_job job) {           \
+    const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; \
+    if (i < job.n) ((S *)job.out)[i] = tvi_to_##tag(at(job, i));      \
+  }
+BOOLEAN(SEQUENCE, integer_at)
+INTEGER(SEQUENCE, integer_at)
+FLOAT(SEQUENCE, real_at)
+COMPLEX(SEQUENCE, real_at)

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ * argsort_u64: a stable radix sort, least significant digit first, of 8 bits each.
+ *
+ *   sort_probe, sort_plan  which digits all keys share: these take no pass. The first one always
+ *                          takes one, so that there is a pass to write the result.
+ *   sort_count             how often each digit occurs in each tile
+ *   sort_scan              exclusive sums of these along the tiles, a block to a digit
+ *   sort_move              keys and positions to their places, by way of shared memory
+ *
+ * Nothing depends on the order in which threads run: a rank is the number of equal digits in
+ * earlier warps, rounds and lanes. P holds positions and counts: uint32 for fewer than 2^32 keys.
+ */
+#include "fold.h"
+
+constexpr int threads = TVI_SORT_THREADS, warps = threads / 32, digits = TVI_SORT_DIGITS;
+constexpr int per_warp = TVI_SORT_TILE / warps;
+
+TV_KERNEL(sort_probe, tvi_sort_job job) {
+  TV_SHARED(uint64_t, warp_bits, warps);
+  const uint64_t first = job.keys[0];
+  uint64_t bits = 0;
+  const int64_t step = (int64_t)gridDim.x * threads;
+  for (int64_t i = (int64_t)blockIdx.x * threads + threadIdx.x; i < job.n; i += step)
+    bits |= job.keys[i] ^ first;
+  for (unsigned lane = 16; lane; lane /= 2) bits |= tvi_exchange(bits, lane);
+  if (threadIdx.x % 32 == 0) warp_bits[threadIdx.x / 32] = bits;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int warp = 1; warp < warps; warp++) bits |= warp_bits[warp];
+  job.probes[blockIdx.x] = bits;
+}
+
+/* One thread. */
+TV_KERNEL_NO_SYNC(sort_plan, tvi_sort_job job) {
+  uint64_t bits = 0xff;
+  for (int i = 0; i < job.probe_blocks; i++) bits |= job.probes[i];
+  int source = -1, last = 0;
+  for (int pass = 0; pass < TVI_SORT_PASSES; pass++) {
+    job.plan->is_active[pass] = (bits >> 8 * pass & 0xff) != 0;
+    job.plan->is_last[pass] = 0;
+    job.plan->source[pass] = source;
+    if (!job.plan->is_active[pass]) continue;
+    source = source == 0;
+    last = pass;
+  }
+  job.plan->is_last[last] = 1;
+}
+
+TVI_INLINE unsigned digit_of(const tvi_sort_job &job, uint64_t key) {
+  return (unsigned)(key >> 8 * job.pass) & 0xff;
+}
+TVI_INLINE const uint64_t *keys_of(const tvi_sort_job &job) {
+  const int source = job.plan->source[job.pass];
+  return source < 0 ? job.keys : source == 0 ? job.sorted[0] : job.sorted[1];
+}
+
+template <class P>
+TVI_INLINE void count(const tvi_sort_job &job) {
+  TV_SHARED(unsigned, counts, digits);
+  if (!job.plan->is_active[job.pass]) return;
+  const uint64_t *const keys = keys_of(job);
+  const int64_t first = (int64_t)blockIdx.x * TVI_SORT_TILE;
+  counts[threadIdx.x] = 0;
+  __syncthreads();
+  TVI_UNROLLED_BY(4)
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    const int64_t at = first + i * threads + threadIdx.x;
+    if (at < job.n) atomicAdd(&counts[digit_of(job, keys[at])], 1u);
+  }
+  __syncthreads();
+  ((P *)job.counts)[threadIdx.x * job.tiles + blockIdx.x] = counts[threadIdx.x];
+}
+
+/* The sum over all threads before this one; *total is that of the block. Assumes: 8 warps, and a
+ * barrier between two uses of `shared`, [8]. */
+template <class P>
+TVI_INLINE P sum_before(P x, P *shared, P *total) {
+  const unsigned lane = threadIdx.x % 32;
+  P sum = x;
+  for (unsigned step = 1; step < 32; step *= 2) {
+    const P other = (P)__shfl_up_sync(tvi_all_lanes, sum, step);
+    if (lane >= step) sum += other;
+  }
+  if (lane == 31) shared[threadIdx.x / 32] = sum;
+  __syncthreads();
+  P before = 0, all = 0;
+  for (unsigned warp = 0; warp < warps; warp++) {
+    if (warp < threadIdx.x / 32) before += shared[warp];
+    all += shared[warp];
+  }
+  *total = all;
+  return before + sum - x;
+}
+
+template <class P>
+TVI_INLINE void scan(const tvi_sort_job &job) {
+  TV_SHARED(P, shared, warps);
+  if (!job.plan->is_active[job.pass]) return;
+  P *const counts = (P *)job.counts + blockIdx.x * job.tiles;
+  P before = 0;
+  for (int64_t first = 0; first < job.tiles; first += threads) {
+    const int64_t at = first + threadIdx.x;
+    P total;
+    const P sum = sum_before(at < job.tiles ? counts[at] : (P)0, shared, &total);
+    if (at < job.tiles) counts[at] = before + sum;
+    before += total;
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) ((P *)job.totals)[blockIdx.x] = before;
+}
+
+/* Lanes whose digit is this one's, among those of `valid`. */
+TVI_INLINE unsigned peers_of(unsigned digit, unsigned valid) {
+  unsigned peers = valid;
+  for (int bit = 0; bit < 8; bit++) {
+    const unsigned votes = __ballot_sync(tvi_all_lanes, digit >> bit & 1);
+    peers &= digit >> bit & 1 ? votes : ~votes;
+  }
+  return peers;
+}
+
+template <class P>
+TVI_INLINE void move(const tvi_sort_job &job) {
+  TV_SHARED(uint64_t, staged, TVI_SORT_TILE); /* keys, then positions */
+  TV_SHARED(unsigned, ranks, warps *digits);  /* digits before a warp, within the tile */
+  TV_SHARED(P, bases, digits);                /* where the tile's first of a digit goes, less its */
+  TV_SHARED(P, sums, warps);                  /* place in the tile */
+  TV_SHARED(unsigned, starts, warps);
+  if (!job.plan->is_active[job.pass]) return;
+  const int source = job.plan->source[job.pass], warp = threadIdx.x / 32;
+  const bool is_last = job.plan->is_last[job.pass];
+  const uint64_t *const keys = keys_of(job);
+  const P *const from = (const P *)(source == 0 ? job.positions[0] : job.positions[1]);
+  uint64_t *const sorted = source == 0 ? job.sorted[1] : job.sorted[0];
+  P *const sorted_positions = (P *)(source == 0 ? job.positions[1] : job.positions[0]);
+  const int64_t tile = (int64_t)blockIdx.x * TVI_SORT_TILE;
+  const int64_t rest = job.n - tile;
+  const int n = rest < TVI_SORT_TILE ? (int)rest : TVI_SORT_TILE;
+  const unsigned lane = threadIdx.x % 32, below = (1u << lane) - 1;
+
+  for (int i = 0; i < warps; i++) ranks[i * digits + threadIdx.x] = 0;
+  __syncthreads();
+  /* Ranks within the warp, whose elements follow one another. */
+  uint64_t key[TVI_SORT_ROUNDS];
+  unsigned rank[TVI_SORT_ROUNDS];
+  unsigned *const counts = ranks + warp * digits;
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    const int at = warp * per_warp + i * 32 + lane;
+    if (at - (int)lane >= n) continue; /* for the whole warp */
+    key[i] = at < n ? keys[tile + at] : 0;
+    const unsigned digit = digit_of(job, key[i]);
+    const unsigned valid = __ballot_sync(tvi_all_lanes, at < n);
+    const unsigned peers = peers_of(digit, valid);
+    if (at < n) rank[i] = counts[digit] + __popc(peers & below);
+    __syncwarp();
+    if (at < n && (peers & below) == 0) counts[digit] += __popc(peers);
+    __syncwarp();
+  }
+  __syncthreads();
+  /* Thread d sees to digit d: what comes before it in the tile, and where it goes. */
+  const unsigned d = threadIdx.x;
+  unsigned in_tile = 0, all;
+  for (int i = 0; i < warps; i++) {
+    const unsigned count = ranks[i * digits + d];
+    ranks[i * digits + d] = in_tile;
+    in_tile += count;
+  }
+  const unsigned start = sum_before(in_tile, starts, &all);
+  P total;
+  const P base = sum_before(((const P *)job.totals)[d], sums, &total);
+  bases[d] = base + ((const P *)job.counts)[d * job.tiles + blockIdx.x] - (P)start;
+  for (int i = 0; i < warps; i++) ranks[i * digits + d] += start;
+  __syncthreads();
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    const int at = warp * per_warp + i * 32 + lane;
+    if (at >= n) continue;
+    rank[i] += counts[digit_of(job, key[i])];
+    staged[rank[i]] = key[i];
+  }
+  __syncthreads();
+  P to[TVI_SORT_ROUNDS];
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    const int at = i * threads + threadIdx.x;
+    if (at >= n) continue;
+    const uint64_t x = staged[at];
+    to[i] = bases[digit_of(job, x)] + (P)at;
+    if (!is_last) sorted[to[i]] = x;
+  }
+  __syncthreads();
+  P *const positions = (P *)staged;
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    const int at = warp * per_warp + i * 32 + lane;
+    if (at >= n) continue;
+    positions[rank[i]] = source < 0 ? (P)(tile + at) : from[tile + at];
+  }
+  __syncthreads();
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    const int at = i * threads + threadIdx.x;
+    if (at >= n) continue;
+    if (is_last)
+      job.out[to[i]] = (int64_t)positions[at];
+    else
+      sorted_positions[to[i]] = positions[at];
+  }
+}
+
+#define KERNELS(tag, P)                                                        \
+  TV_KERNEL_OF(threads, sort_count_##tag, tvi_sort_job job) { count<P>(job); } \
+  TV_KERNEL_OF(threads, sort_scan_##tag, tvi_sort_job job) { scan<P>(job); }   \
+  TV_KERNEL_OF(threads, sort_move_##tag, tvi_sort_job job) { move<P>(job); }
+KERNELS(u32, uint32_t)
+KERNELS(u64, uint64_t)
