@@ -9,9 +9,12 @@
 #include "scalar.h"
 #include "vector.h"
 
+/* Formulas compare unsigned numbers with 0, as they do signed ones, and multiply bool. */
 #ifdef __CUDACC__
-#pragma nv_diag_suppress 186 /* formulas compare unsigned numbers with 0, as they do signed ones \
-                              */
+#pragma nv_diag_suppress 186
+#else
+#pragma GCC diagnostic ignored "-Wtype-limits"
+#pragma GCC diagnostic ignored "-Wint-in-bool-context"
 #endif
 
 #ifdef TVI_STAMP_REAL
