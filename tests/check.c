@@ -24,16 +24,25 @@ static struct {
   int64_t handles, bytes;
 } before;
 
-static int64_t cpu_bytes(void) {
-  tv_memory_stats stats = {0};
+static tv_device device; /* that each case begins on */
+
+tv_device check_device(void) { return device; }
+
+static int64_t bytes_in_use(void) {
+  tv_memory_stats stats = {0}, there = {0};
   tv_device_memory(TV_CPU, &stats);
-  return stats.bytes;
+  if (device != TV_CPU) tv_device_memory(device, &there);
+  return stats.bytes + there.bytes;
 }
 
 /* 0, or 1 after saying what is wrong. */
 static int case_begin(void) {
+  if (tv_device_set(device) != TV_OK) {
+    fprintf(stderr, "no device for the case: %s\n", tv_error_text());
+    return 1;
+  }
   before.handles = tv_live_handles();
-  before.bytes = cpu_bytes();
+  before.bytes = bytes_in_use();
   if (tv_scope_begin(&before.scope) == TV_OK) return 0;
   fprintf(stderr, "no scope for the case: %s\n", tv_error_text());
   return 1;
@@ -46,7 +55,7 @@ static int case_end(void) {
     wrong = 1;
   }
   tv_error_clear();
-  const int64_t handles = tv_live_handles() - before.handles, bytes = cpu_bytes() - before.bytes;
+  const int64_t handles = tv_live_handles() - before.handles, bytes = bytes_in_use() - before.bytes;
   if (handles || bytes) {
     fprintf(stderr, "the case leaks %" PRId64 " handles and %" PRId64 " bytes\n", handles, bytes);
     wrong = 1;
@@ -144,27 +153,57 @@ static int run_cases(const char *group, int n, const check_case *const *cases) {
 
 #endif
 
+/* The device ---------------------------------------------------------------------------------- */
+
+static bool device_find(const char *group) {
+  const char *const name = getenv("TV_TEST_DEVICE");
+  if (!name || tv_device_find(name, &device) == TV_OK) return true;
+  fprintf(stderr, "%s: TV_TEST_DEVICE is %s: %s\n", group, name, tv_error_text());
+  return false;
+}
+
+#undef tv_tensor_data
+const void *check_data(tv_tensor *x) {
+  const tv_device of_x = x ? tv_tensor_device(x) : TV_CPU;
+  if (device == TV_CPU || of_x != device) return tv_tensor_data(x);
+  tv_tensor *const near = tv_to(x, TV_CPU);
+  return near ? tv_tensor_data(near) : NULL;
+}
+
+/* Which cases the arguments name: all, some, or all others. */
+static bool choose(const char *group, int n_cases, const check_case *cases, int argc, char **argv,
+                   bool *is_chosen) {
+  const bool others = argc == 1 || argv[1][0] == '-';
+  for (int i = 0; i < n_cases; i++) is_chosen[i] = others;
+  for (int a = 1; a < argc; a++) {
+    int i = 0;
+    while (i < n_cases && strcmp(cases[i].name, argv[a] + others)) i++;
+    if (i == n_cases || (argv[a][0] == '-') != others) {
+      fprintf(stderr, "%s: there is no case %s\n", group, argv[a]);
+      return false;
+    }
+    is_chosen[i] = !others;
+  }
+  return true;
+}
+
 int check_main(const char *group, int n_cases, const check_case *cases, int argc, char **argv) {
   if (argc == 2 && !strcmp(argv[1], "--list")) {
     for (int i = 0; i < n_cases; i++) puts(cases[i].name);
     return EXIT_SUCCESS;
   }
-  const check_case **chosen = calloc((size_t)n_cases + (size_t)argc, sizeof(check_case *));
-  if (!chosen) return EXIT_FAILURE;
-  int n = 0;
-  for (int i = 0; argc == 1 && i < n_cases; i++) chosen[n++] = &cases[i];
-  for (int a = 1; a < argc; a++) {
-    const int known = n;
+  const check_case **chosen = calloc((size_t)n_cases + 1, sizeof(check_case *));
+  bool *is_chosen = calloc((size_t)n_cases + 1, sizeof(bool));
+  int result = EXIT_FAILURE;
+  if (chosen && is_chosen && device_find(group) &&
+      choose(group, n_cases, cases, argc, argv, is_chosen)) {
+    int n = 0;
     for (int i = 0; i < n_cases; i++)
-      if (!strcmp(cases[i].name, argv[a])) chosen[n++] = &cases[i];
-    if (n == known) {
-      fprintf(stderr, "%s: there is no case %s\n", group, argv[a]);
-      free(chosen);
-      return EXIT_FAILURE;
-    }
+      if (is_chosen[i]) chosen[n++] = &cases[i];
+    result = run_cases(group, n, chosen);
   }
-  const int result = run_cases(group, n, chosen);
   free(chosen);
+  free(is_chosen);
   return result;
 }
 

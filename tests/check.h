@@ -5,10 +5,10 @@
  *     TEST_MAIN("linalg", CASE(inner_sizes_differ), CASE(leading_axes_broadcast))
  *
  * Each case runs in a scope of its own, and must leave live handles and CPU bytes as they were and
- * no failure behind. `test_foo` runs them all, `test_foo case...` those named, `test_foo --list`
- * names them; ctest shows foo.case. The first word that is not true ends its case, saying file,
- * line and both sides. From threads of its own a test may use CHECK and the like only under the
- * main thread. */
+ * no failure behind. `test_foo` runs them all, `test_foo case...` those named, `test_foo -case...`
+ * all others, `test_foo --list` names them; ctest shows foo.case. The first word that is not true
+ * ends its case, saying file, line and both sides. From threads of its own a test may use CHECK and
+ * the like only under the main thread. */
 #ifndef TV_TESTS_CHECK_H
 #define TV_TESTS_CHECK_H
 
@@ -79,6 +79,13 @@ int check_main(const char *group, int n_cases, const check_case *cases, int argc
            : check_close_f32, default \
            : check_close_f64)(CHECK_HERE, #got, got, want, ulps)
 
+/** Elements that the host can read: of a tensor on another device, those of a copy. So that a
+ * program runs on the device that TV_TEST_DEVICE names, if it does, as it does on the CPU. */
+#define tv_tensor_data(x) check_data(x)
+
+/** The device that cases begin on: the CPU, or what TV_TEST_DEVICE names. */
+tv_device check_device(void);
+
 /** Leave the case as skipped, saying why. A skipped case says so, and has not passed. */
 #define SKIP(why) check_skip(why)
 
@@ -86,6 +93,7 @@ int check_main(const char *group, int n_cases, const check_case *cases, int argc
 void check_fail(const char *file, int line, const char *format, ...) __attribute__((noreturn))
 TV_PRINTF(3, 4);
 void check_skip(const char *why) __attribute__((noreturn));
+const void *check_data(tv_tensor *x);
 void check_equal(const char *file, int line, const char *what, int64_t got, int64_t want);
 void check_same_text(const char *file, int line, const char *what, const char *got,
                      const char *want);

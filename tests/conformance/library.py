@@ -35,6 +35,16 @@ _declare("tv_npy_read_memory", _p, ctypes.c_char_p, _i64, _p)
 _declare("tv_npy_save", _int, ctypes.c_char_p, _p, _p)
 
 
+def _begin():
+    """On the device that the other half of the suite begins on."""
+    number = ctypes.c_int32()
+    lib.tv_device_find(os.environ.get("TENSORVAR_DEVICE", "cpu").encode(), ctypes.byref(number))
+    lib.tv_device_set(number)
+
+
+_begin()
+
+
 class Failure(Exception):
     pass
 

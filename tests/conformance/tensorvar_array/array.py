@@ -83,12 +83,17 @@ class Array:
 
     @property
     def __array_interface__(self):
+        if self.device != "cpu":
+            return self._interface(None, self.tobytes() or _NOTHING)
         steps = (ctypes.c_int64 * max(1, self.ndim))()
         address = native.lib.tv_tensor_data_strided(self.handle, steps)
         native.raise_failure()
+        return self._interface(tuple(steps[: self.ndim]), (address or ctypes.addressof(_NOTHING), True))
+
+    def _interface(self, strides, data):
         kind = "V" if self.dtype.name == "bfloat16" else self.dtype.kind
         return {"version": 3, "typestr": f"{'|' if kind in 'bV' else '<'}{kind}{self.dtype.itemsize}",
-                "shape": self.shape, "strides": tuple(steps[: self.ndim]), "data": (address or ctypes.addressof(_NOTHING), True)}
+                "shape": self.shape, "strides": strides, "data": data}
 
     def __dlpack_device__(self):
         from . import dlpack

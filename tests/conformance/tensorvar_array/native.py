@@ -20,7 +20,16 @@ def _load():
     return library
 
 
+def _begin_on(library, device):
+    """Make a device the current one of this thread."""
+    number = ctypes.c_int32()
+    if library.tv_device_find(device.encode(), ctypes.byref(number)) or library.tv_device_set(number):
+        raise RuntimeError(library.tv_error_text().decode())
+
+
 lib = _load()
+DEVICE = os.environ.get("TENSORVAR_DEVICE", "cpu")
+_begin_on(lib, DEVICE)
 
 
 class Failure(Exception):
