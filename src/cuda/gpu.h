@@ -15,11 +15,12 @@ extern const tv_host *tvi_host;
 /* Kernels ------------------------------------------------------------------------------------ */
 
 /* The fat binaries, one per file of kernels/: loaded when a kernel of it is first launched. */
-#define TVI_IMAGES(IMAGE)                                                                    \
-  IMAGE(unary)                                                                               \
-  IMAGE(unary_complex)                                                                       \
-  IMAGE(binary) IMAGE(binary_complex) IMAGE(choice) IMAGE(convert) IMAGE(reduce) IMAGE(rows) \
-      IMAGE(index) IMAGE(sort) IMAGE(random) IMAGE(optimize) IMAGE(product)
+/* clang-format off */
+#define TVI_IMAGES(IMAGE)                                                                \
+  IMAGE(unary) IMAGE(unary_complex) IMAGE(binary) IMAGE(binary_complex) IMAGE(choice)    \
+  IMAGE(convert) IMAGE(reduce) IMAGE(rows) IMAGE(index) IMAGE(sort) IMAGE(random)        \
+  IMAGE(optimize) IMAGE(product)
+/* clang-format on */
 #define TVI_IMAGE_NAME(name) TVI_IMAGE_##name,
 typedef enum { TVI_IMAGES(TVI_IMAGE_NAME) TVI_IMAGE_COUNT } tvi_image;
 
