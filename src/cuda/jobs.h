@@ -34,6 +34,15 @@ static inline tvi_divider tvi_divider_of(int64_t divisor) {
   return d;
 }
 
+/* Bytes of an element. */
+static inline int64_t tvi_item_of(int dtype) {
+  static const int8_t bytes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16};
+  return bytes[dtype]; /* in the order of tv_dtype */
+}
+
+/* Units that n elements take. */
+static inline int64_t tvi_ceil(int64_t n, int64_t unit) { return n / unit + (n % unit != 0); }
+
 /* A reduction, or the joining of its nodes. A node is what `group` runs of a line come to, a
  * subtree of the documented order; nodes lie in memory as the state of the reduction, `steps` in
  * states. Elements are read through `flip`, which makes a minimum a maximum and an integer with a

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ * Slots that go by indices: gather, scatter_add, find_bad_index; and sequence. */
+#include "gpu.h"
+#include "jobs.h"
+#include "sort.h"
+
+enum { THREADS = 256 };
+
+static tv_status launch(tvi_gpu *gpu, void *stream, const char *base, const char *variant,
+                        tv_dtype dtype, int64_t threads, const void *job) {
+  const int64_t blocks = tvi_ceil(threads, THREADS);
+  if (blocks > INT32_MAX)
+    return tvi_host->fail(TV_EUNSUPPORTED, "%s: %lld elements are too many", base,
+                          (long long)threads);
+  return tvi_launch(gpu, stream, (tvi_kernel){TVI_IMAGE_index, base, variant, dtype, TV_DTYPE_NONE},
+                    (tvi_grid){.blocks = blocks, .threads = threads <= 32 ? 32 : THREADS}, job);
+}
+
+tv_status tvi_gpu_gather(void *self, const tv_gather *job, void *stream) {
+  static const char *const variants[] = {"1", "2", "4", "8", "16"};
+  const int64_t bytes = job->inner * tvi_item_of(job->dtype);
+  const uintptr_t bits = (uintptr_t)job->in | (uintptr_t)job->out | (uintptr_t)bytes;
+  int width = 4;
+  if (job->outer * job->k == 0 || bytes == 0) return TV_OK;
+  while (bits & (((uintptr_t)1 << width) - 1)) width--;
+  const int64_t row = bytes >> width;
+  const tvi_gather_job to = {.in = job->in,
+                             .indices = job->indices,
+                             .out = job->out,
+                             .n = job->n,
+                             .k = job->k,
+                             .row = row,
+                             .total = job->outer * job->k * row,
+                             .by_row = tvi_divider_of(row),
+                             .by_k = tvi_divider_of(job->k)};
+  return launch(self, stream, "gather", variants[width], TV_DTYPE_NONE, to.total, &to);
+}
+
+tv_status tvi_gpu_scatter_add(void *self, const tv_gather *job, void *stream) {
+  tvi_scatter_job to = {.in = job->in,
+                        .out = job->out,
+                        .keys = (const uint64_t *)(const void *)job->indices,
+                        .n = job->n,
+                        .k = job->k,
+                        .inner = job->inner,
+                        .total = job->outer * job->k * job->inner,
+                        .by_inner = tvi_divider_of(job->inner),
+                        .by_k = tvi_divider_of(job->k)};
+  if (to.total == 0) return TV_OK;
+  void *order = NULL;
+  const int64_t bytes = job->k * (int64_t)sizeof(int64_t);
+  tv_status status = tvi_gpu_reserve(self, bytes, stream, &order);
+  if (status) return status;
+  to.order = order;
+  status = tvi_sort_keys(self, to.keys, job->k, (uint64_t)job->n - 1, order, stream);
+  const bool is_signed = job->dtype >= TV_I8 && job->dtype <= TV_I64;
+  const tv_dtype dtype = is_signed ? job->dtype + (TV_U8 - TV_I8) : job->dtype;
+  if (!status) status = launch(self, stream, "scatter_add", NULL, dtype, to.total, &to);
+  tvi_gpu_release(self, order, bytes, stream, 0, NULL);
+  return status;
+}
+
+tv_status tvi_gpu_find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low,
+                                 int64_t high, int64_t *position, int64_t *value, void *stream) {
+  const int64_t most = (int64_t)tvi_gpu_multiprocessors(self) * 8 * THREADS;
+  *position = -1;
+  if (n == 0) return TV_OK;
+  void *best = NULL;
+  tv_status status = tvi_gpu_reserve(self, sizeof(uint64_t), stream, &best);
+  if (status) return status;
+  const tvi_bad_index_job job = {indices, n, low, high, best};
+  status = launch(self, stream, "bad_index", "begin", TV_DTYPE_NONE, 1, &job);
+  if (!status)
+    status = launch(self, stream, "bad_index", NULL, TV_DTYPE_NONE, n < most ? n : most, &job);
+  if (!status) status = tvi_gpu_copy_out(self, position, best, sizeof *position, stream);
+  if (!status && *position >= 0)
+    status = tvi_gpu_copy_out(self, value, indices + *position, sizeof *value, stream);
+  tvi_gpu_release(self, best, sizeof(uint64_t), stream, 0, NULL);
+  return status;
+}
+
+tv_status tvi_gpu_sequence(void *self, const tv_sequence *job, void *stream) {
+  const tvi_sequence_job to = {.out = job->out,
+                               .n = job->n,
+                               .real_start = job->real_start,
+                               .real_step = job->real_step,
+                               .int_start = job->int_start,
+                               .int_step = job->int_step};
+  if (job->n == 0) return TV_OK;
+  return launch(self, stream, "sequence", NULL, job->dtype, job->n, &to);
+}
