@@ -42,6 +42,7 @@ function(tv_cuda_test name)
 endfunction()
 
 tv_cuda_test(fake)
+tv_cuda_test(probe)
 tv_cuda_test(memory)
 tv_cuda_test(stream)
 tv_cuda_test(transfer)
