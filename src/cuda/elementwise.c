@@ -3,8 +3,6 @@
 #include "op.h"
 #include "pointwise.h"
 
-#define STORAGE_SIZE(tag, TAG, S, ...) [TV_##TAG] = sizeof(S),
-
 /* The kinds of the rows, and where their kernels are. */
 static const unsigned char kinds[TVI_OP_COUNT] = {
 #define UNARY(name, ...) [TVI_OP_##name] = TVI_UNARY,

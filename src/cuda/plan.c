@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Axes sorted and merged. Elements do not depend on each other, so any order gives the same bits. */
+ * Axes sorted and merged. Elements do not depend on each other, so any order gives the same bits.
+ */
 #include "plan.h"
 
 #include <string.h>

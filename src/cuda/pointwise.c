@@ -9,18 +9,25 @@
 
 #include <string.h>
 
+#include "dtypes.def"
 #include "pointwise_job.h"
+#include "scalar.h"
 
 enum {
-  LARGEST = 1 << 30, /* elements of a launch */
-  ROW_VECTORS = 4,   /* rows shorter than this waste too much of their last vector */
-  ACROSS = 32,       /* bytes between neighbours: each is a sector of its own */
-  SHORTEST_TURN = 8, /* of the two axes: below, a tile is mostly empty */
+  LARGEST = 1 << 30,      /* elements of a launch */
+  ROW_VECTORS = 4,        /* rows shorter than this waste too much of their last vector */
+  ACROSS = 32,            /* bytes between neighbours: each is a sector of its own */
+  SHORTEST_TURN = 8,      /* of the two axes: below, a tile is mostly empty */
   SMALLEST_TURN = 1 << 15 /* elements: below, all of it stays in the cache */
 };
 
 static const char vector_variant[] = "vector", strided_variant[] = "strided",
                   turn_variant[] = "turn", copy_base[] = "copy";
+
+#define ITEM(tag, TAG, S, ...) [TV_##TAG] = sizeof(S),
+static const unsigned char items[TV_DTYPE_COUNT] = {ANY(ITEM, )};
+
+int64_t tvi_item_of(tv_dtype dtype) { return items[dtype]; }
 
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
@@ -75,11 +82,11 @@ static tv_status run_vectors(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int6
   const int64_t per_row = (row + width - 1) / width, vectors = plan->size / row * per_row;
   job.vectors = (uint32_t)vectors;
   job.width = (uint32_t)row;
-  job.per_row = tvi_divider_of((uint32_t)per_row);
+  job.per_row = tvi_divider32_of((uint32_t)per_row);
   job.rank = inner < 0 ? 0 : (uint32_t)inner;
   for (int i = 0; i < inner; i++) {
     const int axis = inner - 1 - i;
-    job.axes[i] = tvi_divider_of((uint32_t)plan->shape[axis]);
+    job.axes[i] = tvi_divider32_of((uint32_t)plan->shape[axis]);
     for (int k = 0; k < plan->n_operands; k++) job.steps[i][k] = plan->steps[k][axis];
   }
   kernel.variant = vector_variant;
@@ -95,7 +102,7 @@ static tv_status run_strided(tvi_gpu *gpu, void *stream, tvi_kernel kernel, cons
   job.rank = (uint32_t)plan->rank;
   for (int i = 0; i < plan->rank; i++) {
     const int axis = plan->rank - 1 - i;
-    job.axes[i] = tvi_divider_of((uint32_t)plan->shape[axis]);
+    job.axes[i] = tvi_divider32_of((uint32_t)plan->shape[axis]);
     for (int k = 0; k < plan->n_operands; k++) job.steps[i][k] = plan->steps[k][axis];
   }
   kernel.variant = strided_variant;
@@ -130,11 +137,11 @@ static tv_status turn(tvi_gpu *gpu, void *stream, const tvi_plan *plan, int acro
   job.columns = (uint32_t)columns;
   job.out_step = plan->steps[0][across];
   job.in_step = plan->steps[1][inner];
-  job.tile_rows = tvi_divider_of((uint32_t)tile_rows);
-  job.tile_columns = tvi_divider_of((uint32_t)tile_columns);
+  job.tile_rows = tvi_divider32_of((uint32_t)tile_rows);
+  job.tile_columns = tvi_divider32_of((uint32_t)tile_columns);
   for (int axis = inner - 1; axis >= 0; axis--) {
     if (axis == across) continue;
-    job.axes[job.rank] = tvi_divider_of((uint32_t)plan->shape[axis]);
+    job.axes[job.rank] = tvi_divider32_of((uint32_t)plan->shape[axis]);
     job.steps[job.rank][0] = plan->steps[0][axis];
     job.steps[job.rank][1] = plan->steps[1][axis];
     job.rank++;
@@ -197,7 +204,8 @@ static tv_status run_part(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64_t
   return status;
 }
 
-/* Plans ----------------------------------------------------------------------------------------- */
+/* Plans -----------------------------------------------------------------------------------------
+ */
 
 typedef tv_status runner(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64_t width,
                          const tvi_plan *plan);

@@ -14,6 +14,9 @@ tv_status tvi_pointwise_run(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64
 /* Queue a copy of operand 1, which has the same item, to operand 0. */
 tv_status tvi_pointwise_copy(tvi_gpu *gpu, void *stream, const tvi_plan *plan);
 
+/* Bytes of an element. */
+int64_t tvi_item_of(tv_dtype dtype);
+
 /* The dtype that stands for all of so many bytes in the names of kernels that move them. */
 static inline tv_dtype tvi_dtype_of_size(int64_t item) {
   switch (item) {

@@ -22,12 +22,12 @@ enum {
 
 /* n / by for 0 <= n < 2^31 by a multiplication: Granlund and Montgomery, "Division by invariant
  * integers using multiplication" (1994), figure 4.1, with a sum that cannot overflow. */
-typedef struct tvi_divider {
+typedef struct tvi_divider32 {
   uint32_t by, factor, shift;
-} tvi_divider;
+} tvi_divider32;
 
-TVI_SCALAR tvi_divider tvi_divider_of(uint32_t by) { /* 0 < by < 2^31 */
-  tvi_divider d;
+TVI_SCALAR tvi_divider32 tvi_divider32_of(uint32_t by) { /* 0 < by < 2^31 */
+  tvi_divider32 d;
   d.by = by;
   d.shift = 0;
   while ((UINT32_C(1) << d.shift) < by) d.shift++;
@@ -54,8 +54,8 @@ typedef struct tvi_vector_job {
   tvi_pointwise_operands operands;
   uint32_t vectors, width; /* of all rows; elements of a row */
   uint32_t rank;           /* of axes */
-  tvi_divider per_row;     /* vectors */
-  tvi_divider axes[TVI_VECTOR_AXES];
+  tvi_divider32 per_row;   /* vectors */
+  tvi_divider32 axes[TVI_VECTOR_AXES];
   int64_t steps[TVI_VECTOR_AXES][TVI_POINTWISE_OPERANDS];
 } tvi_vector_job;
 
@@ -63,7 +63,7 @@ typedef struct tvi_vector_job {
 typedef struct tvi_strided_job {
   tvi_pointwise_operands operands;
   uint32_t size, rank;
-  tvi_divider axes[TVI_STRIDED_AXES];
+  tvi_divider32 axes[TVI_STRIDED_AXES];
   int64_t steps[TVI_STRIDED_AXES][TVI_POINTWISE_OPERANDS];
 } tvi_strided_job;
 
@@ -75,9 +75,9 @@ typedef struct tvi_turn_job {
   const unsigned char *in;
   uint32_t rows, columns;
   int64_t out_step, in_step; /* from row to row of out, from column to column of in */
-  tvi_divider tile_rows, tile_columns;
+  tvi_divider32 tile_rows, tile_columns;
   uint32_t rank;
-  tvi_divider axes[TVI_STRIDED_AXES];
+  tvi_divider32 axes[TVI_STRIDED_AXES];
   int64_t steps[TVI_STRIDED_AXES][2]; /* of out, of in */
 } tvi_turn_job;
 

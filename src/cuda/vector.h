@@ -80,7 +80,7 @@ TVI_INLINE void tvi_vector_store(unsigned char *to, const tvi_vector<T, n> &v) {
 #endif
 }
 
-TVI_INLINE uint32_t tvi_quotient(uint32_t n, const tvi_divider &d) {
+TVI_INLINE uint32_t tvi_quotient(uint32_t n, const tvi_divider32 &d) {
   return (__umulhi(n, d.factor) + n) >> d.shift;
 }
 
