@@ -89,7 +89,9 @@ TV_KERNEL_NO_SYNC(scatter_add_b1, tvi_scatter_job job) { scatter_add<Or>(job); }
 
 /* find_bad_index ------------------------------------------------------------------------------- */
 
-TV_KERNEL_NO_SYNC(bad_index_begin, tvi_bad_index_job job) { *job.best = ~(uint64_t)0; }
+TV_KERNEL_NO_SYNC(bad_index_begin, tvi_bad_index_job job) {
+  if (threadIdx.x == 0) *job.best = ~(uint64_t)0;
+}
 
 /* Each thread stops at its first, and looks no further than the lowest that any has found. */
 TV_KERNEL_NO_SYNC(bad_index, tvi_bad_index_job job) {
