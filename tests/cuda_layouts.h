@@ -110,6 +110,11 @@ static inline void cuda_parts(tv_dtype dtype, const char *at, double *x, double 
   }
 }
 
+static inline bool cuda_part_is_close(double got, double want, double unit, double small) {
+  if (got == want || (isnan(got) && isnan(want))) return true;
+  return isfinite(got) && isfinite(want) && fabs(got - want) <= unit * fabs(want) + small;
+}
+
 /* The same bits, or both NaN; or, where `ulps` is not 0, as far apart at most, counted in units of
  * the length of the number. */
 static inline bool cuda_is_close(tv_dtype dtype, const char *got, const char *want, double ulps) {
@@ -122,10 +127,10 @@ static inline bool cuda_is_close(tv_dtype dtype, const char *got, const char *wa
   double x, y, u, v;
   cuda_parts(dtype, got, &x, &y);
   cuda_parts(dtype, want, &u, &v);
-  if (!isfinite(x) || !isfinite(y) || !isfinite(u) || !isfinite(v)) /* part by part */
-    return (x == u || (isnan(x) && isnan(u))) && (y == v || (isnan(y) && isnan(v)));
-  const double allowed = ulps * (epsilons[dtype] * hypot(u, v) + least[dtype]);
-  return hypot(x - u, y - v) <= allowed;
+  const double unit = ulps * epsilons[dtype], small = ulps * least[dtype];
+  if (isfinite(x) && isfinite(y) && isfinite(u) && isfinite(v))
+    return hypot(x - u, y - v) <= unit * hypot(u, v) + small;
+  return cuda_part_is_close(x, u, unit, small) && cuda_part_is_close(y, v, unit, small);
 }
 
 static inline void cuda_compare(const char *what, tv_tensor *got, tv_tensor *want, double ulps) {
