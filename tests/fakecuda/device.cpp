@@ -96,6 +96,7 @@ CUresult cuGetErrorName(CUresult result, const char **name) {
                {kInvalidDevice, "CUDA_ERROR_INVALID_DEVICE"},
                {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT"},
                {kInvalidHandle, "CUDA_ERROR_INVALID_HANDLE"},
+               {46, "CUDA_ERROR_DEVICE_UNAVAILABLE"},
                TVI_DRIVER_CONSTANTS(ENTRY)};
   for (const auto &entry : names)
     if (entry.value == result && strncmp(entry.name, "CUDA_", 5) == 0) {
