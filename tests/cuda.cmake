@@ -41,7 +41,7 @@ function(tv_cuda_test name)
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${included})
 endfunction()
 
-tv_cuda_test(convert)
+tv_cuda_test(convert ORDERS)
 tv_cuda_test(elementwise)
 tv_cuda_test(fake)
 tv_cuda_test(gemm)
