@@ -22,7 +22,7 @@ static void from(intptr_t dtype) {
 
 /* Around every power of two, where types end and rounding turns. */
 TEST(edges_of_the_types) {
-  double edges[2200];
+  double edges[2600];
   int n = 0;
   for (int exponent = -150; exponent < 130; exponent++)
     for (int k = -1; k <= 1; k++)

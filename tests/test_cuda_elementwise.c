@@ -4,9 +4,9 @@
  * complex numbers, which are our own; a GPU has its own functions of real numbers too. */
 #include <stdio.h>
 
+#include "elementwise.h" /* ops.def has a kind of row of the name TEST: before check.h */
+
 #include "cuda_layouts.h"
-#include "elementwise.h"
-#include "op.h"
 
 static bool is_real_driver(void) {
   fakecuda_counts counts;
@@ -145,10 +145,14 @@ TEST(many_axes_are_walked) {
 
 int main(int argc, char **argv) {
   static const check_case all[] = {
+      CASE(inputs_walked_across_are_turned),
+      CASE(weak_scalars_travel_in_the_job),
+      CASE(the_result_may_be_an_input),
+      CASE(many_axes_are_walked),
+#undef TEST /* a row macro too */
 #define EACH(name, ...) \
   ROW(#name, layouts_of_row, TVI_OP_##name), ROW(#name "_sizes", sizes_of_row, TVI_OP_##name),
 #include "ops.def"
-      CASE(inputs_walked_across_are_turned), CASE(weak_scalars_travel_in_the_job),
-      CASE(the_result_may_be_an_input), CASE(many_axes_are_walked)};
+  };
   return check_main("cuda_elementwise", (int)(sizeof all / sizeof *all), all, argc, argv);
 }

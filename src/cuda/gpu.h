@@ -61,22 +61,21 @@ tv_status tvi_gpu_copy_out(void *gpu, void *to_host, const void *from, int64_t b
 
 /* The slots ------------------------------------------------------------------------------------ */
 
-#define TVI_SLOT __attribute__((weak)) /* until all are there */
-TVI_SLOT tv_status tvi_gpu_elementwise(void *gpu, const tv_elementwise *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_convert(void *gpu, const tv_convert *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_sequence(void *gpu, const tv_sequence *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_reduce(void *gpu, const tv_reduce *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_matmul(void *gpu, const tv_matmul_job *job, void *stream);
+tv_status tvi_gpu_elementwise(void *gpu, const tv_elementwise *job, void *stream);
+tv_status tvi_gpu_convert(void *gpu, const tv_convert *job, void *stream);
+tv_status tvi_gpu_sequence(void *gpu, const tv_sequence *job, void *stream);
+tv_status tvi_gpu_reduce(void *gpu, const tv_reduce *job, void *stream);
+tv_status tvi_gpu_matmul(void *gpu, const tv_matmul_job *job, void *stream);
 /* Integers and bool. */
-TVI_SLOT tv_status tvi_product_integers(tvi_gpu *gpu, const tv_matmul_job *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_gather(void *gpu, const tv_gather *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_scatter_add(void *gpu, const tv_gather *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_find_bad_index(void *gpu, const int64_t *indices, int64_t n, int64_t low,
+tv_status tvi_product_integers(tvi_gpu *gpu, const tv_matmul_job *job, void *stream);
+tv_status tvi_gpu_gather(void *gpu, const tv_gather *job, void *stream);
+tv_status tvi_gpu_scatter_add(void *gpu, const tv_gather *job, void *stream);
+tv_status tvi_gpu_find_bad_index(void *gpu, const int64_t *indices, int64_t n, int64_t low,
                                  int64_t high, int64_t *position, int64_t *value, void *stream);
-TVI_SLOT tv_status tvi_gpu_random(void *gpu, const tv_random *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_argsort_u64(void *gpu, const uint64_t *keys, int64_t n, int64_t *out,
+tv_status tvi_gpu_random(void *gpu, const tv_random *job, void *stream);
+tv_status tvi_gpu_argsort_u64(void *gpu, const uint64_t *keys, int64_t n, int64_t *out,
                               void *stream);
-TVI_SLOT tv_status tvi_gpu_rows(void *gpu, const tv_rows *job, void *stream);
-TVI_SLOT tv_status tvi_gpu_optimize(void *gpu, const tv_optimize *job, void *stream);
+tv_status tvi_gpu_rows(void *gpu, const tv_rows *job, void *stream);
+tv_status tvi_gpu_optimize(void *gpu, const tv_optimize *job, void *stream);
 
 #endif
