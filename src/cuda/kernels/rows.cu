@@ -72,7 +72,7 @@ struct Row {
     if (kind == SOFTMAX) ((S *)job.out)[at] = E::put(e / sum);
     if (kind == LOG_SOFTMAX) ((S *)job.out)[at] = E::put(x - largest - log_sum);
     if (kind == ENTROPY && k == label) ((S *)job.out)[row] = E::put(log_sum - (x - largest));
-    if (kind == GRADIENT) ((T *)job.out)[at] = g * (e / sum - (T)(k == label));
+    if (kind == GRADIENT) ((S *)job.out)[at] = E::put(g * (e / sum - (T)(k == label)));
   }
 };
 
