@@ -53,3 +53,61 @@ tv_cuda_test(index ORDERS)
 tv_cuda_test(random)
 tv_cuda_test(reduce ORDERS)
 tv_cuda_test(sort ORDERS)
+
+# Programs of the CPU once more, on the fake GPU: their cases begin with it as the current device, and
+# values are fetched to be compared. One test for a program, cuda0.foo. Cases that follow are left
+# out, because of what is said behind them.
+function(tv_cuda_again name)
+  list(TRANSFORM ARGN PREPEND "-")
+  add_test(NAME cuda0.${name} COMMAND test_${name} ${ARGN})
+  set_tests_properties(cuda0.${name} PROPERTIES LABELS unit SKIP_RETURN_CODE 77 TIMEOUT 300
+    ENVIRONMENT "${cuda_environment};TV_TEST_DEVICE=cuda:0;TV_OPENBLAS=none")
+endfunction()
+
+tv_cuda_again(assign updates_go_in_place) # counts blocks of the CPU
+tv_cuda_again(backward)
+tv_cuda_again(cast same_dtype_is_the_same_handle) # looks for the CPU's own handle
+tv_cuda_again(concat
+  concat_refuses stack_refuses # name the CPU in a text
+  a_failed_allocation_leaves_nothing) # not each allocation of a GPU's op must succeed
+tv_cuda_again(constraint)
+tv_cuda_again(create)
+tv_cuda_again(digits)
+tv_cuda_again(elementwise)
+tv_cuda_again(format any_allocation_may_fail) # counts allocations of the CPU
+tv_cuda_again(gradients)
+tv_cuda_again(index
+  take_refuses # names the CPU in a text
+  a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(linalg
+  precision_is_the_threads # the CPU has one precision
+  matmul_refuses # names the CPU in a text
+  a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(loss
+  entropy_refuses # names the CPU in a text
+  a_failed_allocation_leaves_nothing # as above
+  a_tape_keeps_logits_and_labels_alone) # counts bytes of the CPU
+tv_cuda_again(memory)
+tv_cuda_again(npy_read
+  fortran_order_is_a_view the_data_of_the_tree_are_read # views of what the host has read
+  maps_show_the_files_own_pages what_cannot_be_mapped_is_copied_or_refused) # maps are host memory
+tv_cuda_again(npy_write)
+tv_cuda_again(optimizer
+  failed_allocation_changes_no_variable_and_no_slot) # counts allocations of the CPU
+tv_cuda_again(print)
+tv_cuda_again(promotion)
+tv_cuda_again(random)
+tv_cuda_again(reduce a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(scope)
+tv_cuda_again(shape a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(slice a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(tape
+  keeps_only_what_gradients_read # counts bytes of the CPU
+  failed_allocation_leaves_no_handle) # counts allocations of the CPU
+tv_cuda_again(tensor
+  asking # asks for the CPU
+  data_of_a_view_is_compact_and_stays strided_data_shows_steps) # addresses that the host can read
+tv_cuda_again(variable
+  new_has_defaults # asks for the CPU
+  readers_see_whole_versions_while_others_write) # other threads begin on the CPU
+tv_cuda_again(weak)

@@ -164,7 +164,7 @@ TEST(all_is_there) {
 
 TEST(no_module) {
   SAYS("uses",
-       "TV_EDEVICE: device_find: no device 'cuda:0': there is cpu; libtensorvar_cuda.so was not "
+       "TV_EDEVICE: device_find: no device 'cuda:0': there is cpu, and libtensorvar_cuda.so is not "
        "found\ncpu: ok\n",
        "TV_BACKEND_PATH=/nowhere");
 }
