@@ -103,6 +103,7 @@ tv_cuda_again(shape a_failed_allocation_leaves_nothing) # as above
 tv_cuda_again(slice a_failed_allocation_leaves_nothing) # as above
 tv_cuda_again(tape
   keeps_only_what_gradients_read # counts bytes of the CPU
+  a_million_ops_in_a_small_stack # in a thread, which begins on the CPU
   failed_allocation_leaves_no_handle) # counts allocations of the CPU
 tv_cuda_again(tensor
   asking # asks for the CPU
