@@ -3,7 +3,8 @@
  *
  * The forward pass is composed of public ops with recording paused, and recorded as one: a tape
  * then keeps logits and labels instead of what lies between. The gradient is composed of public ops
- * too, on the logits themselves, so that it has a gradient in turn. */
+ * too, on the logits themselves, so that it has a gradient in turn. A device with the slot `rows`
+ * does the first in one pass, and the second where nothing records it; the bits are the same. */
 #include <tensorvar/index.h>
 #include <tensorvar/loss.h>
 #include <tensorvar/ops.h>
@@ -14,29 +15,30 @@
 #include "device.h"
 #include "index.h"
 #include "scope.h"
+#include "softmax.h"
 #include "status.h"
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
 
-/* f16 and bf16 are computed in f32, and rounded once. */
-static tv_dtype wide(tv_dtype dtype) {
-  return dtype == TV_F16 || dtype == TV_BF16 ? TV_F32 : dtype;
-}
-
-/* Rows less their largest element, which is a constant to the gradient: it cancels out. */
-static tv_tensor *lowered(tv_tensor *logits) {
-  const tv_reduce_options kept = {.size = sizeof kept, .keepdims = true, .dtype = TV_DTYPE_NONE};
-  tv_tensor *const x = tv_astype(logits, wide(tv_tensor_dtype(logits)));
-  return tv_subtract(x, tv_max_with(tv_stop_gradient(x), TV_AXES(-1), &kept));
+/* The same by the device's slot, where nobody asks for its gradient in turn. The labels were found
+ * in range before. */
+static tv_tensor *gradient_by_rows(const tvi_saved *s, tv_tensor *g) {
+  tv_tensor *const labels = tv_astype(tv_to(s->in[1], tvi_tensor_on(s->in[0])), TV_I64);
+  g = tv_astype(g, s->spec->dtype);
+  if (!labels || !g) return NULL;
+  return tvi_scope_own(
+      tvi_rows("softmax_cross_entropy", TV_ROWS_CROSS_ENTROPY_GRADIENT, s->in[0], g, labels));
 }
 
 /* g (softmax(logits) - one_hot(labels)) */
 static tv_tensor *entropy_gradient(const tvi_saved *s, tv_tensor *g) {
+  if (!tvi_is_recording() && tvi_has_rows(s->in[0]) && tvi_tensor_on(g) == tvi_tensor_on(s->in[0]))
+    return gradient_by_rows(s, g);
   const tv_reduce_options kept = {.size = sizeof kept, .keepdims = true, .dtype = TV_DTYPE_NONE};
-  const tv_dtype dtype = wide(s->spec->dtype);
+  const tv_dtype dtype = tvi_wide(s->spec->dtype);
   const int64_t classes = s->spec->shape[s->spec->rank - 1];
-  tv_tensor *const e = tv_exp(lowered(s->in[0]));
+  tv_tensor *const e = tv_exp(tvi_lowered(s->in[0], -1));
   tv_tensor *const softmax = tv_divide(e, tv_sum_with(e, TV_AXES(-1), &kept));
   tv_tensor *labels = s->in[1];
   if (tv_tensor_is_weak(labels)) labels = tv_to(labels, tv_tensor_device(g));
@@ -53,7 +55,7 @@ static tv_tensor *entropy(tv_tensor *logits, tv_tensor *labels) {
   tvi_self.device = tvi_tensor_on(logits);
   tv_tensor *const row_starts = tv_multiply(tv_arange_int(TV_I64, 0, n, 1), tv_scalar(classes));
   tvi_self.device = current;
-  tv_tensor *const z = lowered(logits);
+  tv_tensor *const z = tvi_lowered(logits, -1);
   tv_tensor *const at = tv_add(row_starts, tv_reshape(labels, TV_SHAPE(n)));
   tv_tensor *const picked = tv_take(tv_reshape(z, TV_SHAPE(n * classes)), at, 0);
   tv_tensor *const log_sum = tv_log(tv_sum(tv_exp(z), TV_AXES(-1)));
@@ -89,7 +91,9 @@ tv_tensor *tv_softmax_cross_entropy(tv_tensor *logits, tv_tensor *labels) {
     return NULL;
   }
   tvi_self.paused++;
-  tv_tensor *const y = tv_retain(entropy(logits, positions));
+  tv_tensor *const y = tvi_has_rows(logits)
+                           ? tvi_rows(who, TV_ROWS_CROSS_ENTROPY, logits, NULL, positions)
+                           : tv_retain(entropy(logits, positions));
   tvi_self.paused--;
   tvi_scope_close(&scope);
   tv_release(positions);

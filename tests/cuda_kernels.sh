@@ -46,7 +46,7 @@ done
 wide exp_bf16_vector unary
 wide add_c64_vector binary_complex
 wide multiply_c128_vector binary_complex
-wide where_f32_vector choice
+wide where_u32_vector choice
 wide clip_bf16_vector choice
 wide convert_f32_i32_vector convert
 wide convert_bf16_f16_vector convert

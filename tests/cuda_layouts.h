@@ -49,6 +49,22 @@ static inline tv_tensor *cuda_view(tv_tensor *x, int layout, int64_t rows, int64
   }
 }
 
+/* As cpu_fill, and with floats of any bits among the wild ones: the largest, subnormal ones. Both
+ * parts of a complex number are alike. */
+static inline void cuda_fill(tv_dtype dtype, cpu_array *a, int64_t rows, int64_t columns,
+                             bool wild) {
+  const bool is_complex = dtype >= TV_C64;
+  const tv_dtype part = dtype == TV_C64 ? TV_F32 : dtype == TV_C128 ? TV_F64 : dtype;
+  const int64_t item = tvi_item(part), n = rows * columns * (is_complex ? 2 : 1);
+  for (int64_t i = 0; i < n; i++) {
+    char *const at = a->data + i * item;
+    cpu_fill_one(part, at, wild);
+    if (!wild || dtype < TV_F16 || cpu_random() % 16) continue;
+    const uint64_t bits = cpu_random();
+    memcpy(at, &bits, (size_t)item);
+  }
+}
+
 static inline cuda_pair cuda_random(tv_dtype dtype, int layout, int64_t rows, int64_t columns,
                                     bool wild) {
   int64_t shape[2] = {rows, columns};
@@ -58,7 +74,7 @@ static inline cuda_pair cuda_random(tv_dtype dtype, int layout, int64_t rows, in
   if (layout == CUDA_ONE_ROW || layout == CUDA_ONE_ELEMENT) shape[0] = 1;
   if (layout == CUDA_ONE_COLUMN || layout == CUDA_ONE_ELEMENT) shape[1] = 1;
   cpu_array a = cpu_array_new(dtype, 2, shape, DENSE);
-  cpu_fill(dtype, &a, 2, shape, wild);
+  cuda_fill(dtype, &a, shape[0], shape[1], wild);
   tv_tensor *const whole = tv_tensor_from_memory(a.data, dtype, 2, shape, NULL);
   cpu_array_free(&a);
   return (cuda_pair){cuda_view(whole, layout, rows, columns),
@@ -94,6 +110,11 @@ static inline void cuda_parts(tv_dtype dtype, const char *at, double *x, double 
   }
 }
 
+static inline bool cuda_part_is_close(double got, double want, double unit, double small) {
+  if (got == want || (isnan(got) && isnan(want))) return true;
+  return isfinite(got) && isfinite(want) && fabs(got - want) <= unit * fabs(want) + small;
+}
+
 /* The same bits, or both NaN; or, where `ulps` is not 0, as far apart at most, counted in units of
  * the length of the number. */
 static inline bool cuda_is_close(tv_dtype dtype, const char *got, const char *want, double ulps) {
@@ -106,10 +127,10 @@ static inline bool cuda_is_close(tv_dtype dtype, const char *got, const char *wa
   double x, y, u, v;
   cuda_parts(dtype, got, &x, &y);
   cuda_parts(dtype, want, &u, &v);
-  if (!isfinite(x) || !isfinite(y) || !isfinite(u) || !isfinite(v)) /* part by part */
-    return (x == u || (isnan(x) && isnan(u))) && (y == v || (isnan(y) && isnan(v)));
-  const double allowed = ulps * (epsilons[dtype] * hypot(u, v) + least[dtype]);
-  return hypot(x - u, y - v) <= allowed;
+  const double unit = ulps * epsilons[dtype], small = ulps * least[dtype];
+  if (isfinite(x) && isfinite(y) && isfinite(u) && isfinite(v))
+    return hypot(x - u, y - v) <= unit * hypot(u, v) + small;
+  return cuda_part_is_close(x, u, unit, small) && cuda_part_is_close(y, v, unit, small);
 }
 
 static inline void cuda_compare(const char *what, tv_tensor *got, tv_tensor *want, double ulps) {

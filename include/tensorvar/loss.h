@@ -1,10 +1,37 @@
 /* SPDX-License-Identifier: MIT
- * Losses, one value per row: wrap them in tv_mean. */
+ * Softmax, and losses: these give one value per row, wrap them in tv_mean. */
 #ifndef TENSORVAR_LOSS_H
 #define TENSORVAR_LOSS_H
 
 #include <tensorvar/tensor.h>
 TV_BEGIN_C
+
+/**
+ * Shares of one along an axis: exp(x) / sum(exp(x)).
+ *
+ *     tv_tensor *p = tv_softmax(logits, -1);
+ *
+ * Shapes    x with an axis gives the shape of x
+ * Dtypes    Real floating, kept; f16 and bf16 are computed in f32 and rounded once
+ * Gradient  y (g - sum(g y)). Keeps the result. The largest element along the axis is subtracted
+ *           first, so nothing overflows.
+ * Errors    - TV_EDTYPE   x is complex, an integer or bool
+ *           - TV_EINDEX   no such axis
+ * Source    PyTorch `softmax`, SciPy `special.softmax`.
+ */
+TV_API tv_tensor *tv_softmax(tv_tensor *x, int64_t axis);
+
+/**
+ * Logarithm of tv_softmax: x - log(sum(exp(x))), without the digits that log(tv_softmax(x)) loses.
+ *
+ * Shapes    x with an axis gives the shape of x
+ * Dtypes    Real floating, kept; f16 and bf16 are computed in f32 and rounded once
+ * Gradient  g - exp(y) sum(g). Keeps the result.
+ * Errors    - TV_EDTYPE   x is complex, an integer or bool
+ *           - TV_EINDEX   no such axis
+ * Source    PyTorch `log_softmax`, SciPy `special.log_softmax`.
+ */
+TV_API tv_tensor *tv_log_softmax(tv_tensor *x, int64_t axis);
 
 /**
  * Cross entropy of softmax(logits) against integer labels: logsumexp(row) - row[label].

@@ -235,8 +235,7 @@ TVI_CALLED tvi_complex<T> tvi_wide_sqrt(tvi_complex<T> z) {
   return tvi_complex<T>(real, copysign(imag, z.y));
 }
 
-/* sinh and cosh of x + iy in one: `times` is sinh or cosh as is_cosh says. From |x| = 22 on both
- * are e^|x| / 2. */
+/* sinh of x + iy, or cosh. From |x| = 22 on both are e^|x| / 2 to the last place. */
 template <class T>
 TVI_CALLED tvi_complex<T> tvi_wide_sinh_cosh(T x, T y, bool is_cosh) {
   if (tvi_is_finite(x) && tvi_is_finite(y)) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Optimizers. A step holds the locks of all its Variables (in the order of their addresses, so that
- * two steps cannot wait for each other), prepares every new value and slot by public ops, and
- * commits them when nothing can fail any more. */
+ * two steps cannot wait for each other), prepares every new value and slot, and commits them when
+ * nothing can fail any more. They are made by public ops, or on a device with the slot `optimize`
+ * by one call for all its Variables, with the same bits. */
 #include <tensorvar/optimizer.h>
 
 #include <math.h>
@@ -13,6 +14,7 @@
 #include "memory.h"
 #include "scope.h"
 #include "status.h"
+#include "stream.h"
 #include "tally.h"
 #include "thread.h"
 #include "variable.h"
@@ -143,6 +145,7 @@ typedef struct {
   tv_variable *variable;
   slot *slot;
   tv_tensor *value, *moment[2];
+  tv_optimize_tensor fused; /* what the device's slot is told; dtype TV_DTYPE_NONE: nothing */
 } prepared;
 
 /* f16 and bf16 are too coarse to gather small steps in. */
@@ -197,15 +200,108 @@ static bool fits(const tv_variable *v, tv_tensor *g) {
   return !tvi_variable_writable(who, v);
 }
 
-static bool prepare(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+/* By public ops. */
+static tv_tensor *composed(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   tv_variable *const v = p->variable;
-  if (!fits(v, g)) return false;
   const tv_dtype inside = dtype_of_slots(v->dtype);
   tv_tensor *const w = tv_astype(v->value, inside);
   g = tv_astype(g, inside);
-  tv_tensor *const moved = tv_astype(o->kind == SGD ? sgd(o, p, w, g) : adam(o, p, w, g), v->dtype);
+  return tv_astype(o->kind == SGD ? sgd(o, p, w, g) : adam(o, p, w, g), v->dtype);
+}
+
+/* x in C order, ready to be read by the thread's stream; the step's scope's. */
+static const void *input(tv_tensor *x, bool *is_done) {
+  tv_tensor *const y = tvi_scope_own(tvi_tensor_compact(who, x));
+  if (!y || tvi_stream_reads(y)) *is_done = false;
+  return y ? y->data : NULL;
+}
+
+static tv_tensor *output(const tv_variable *v, tv_dtype dtype) {
+  return tvi_scope_own(tvi_tensor_new(who, v->device, dtype, v->rank, v->value->shape));
+}
+
+/* For the device's slot: room for what it will write. */
+static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+  const tv_variable *const v = p->variable;
+  const tv_dtype inside = dtype_of_slots(v->dtype);
+  const tv_dtype part = inside == TV_C64 ? TV_F32 : inside == TV_C128 ? TV_F64 : inside;
+  const int n_slots = o->kind == ADAM ? 2 : o->options.sgd.momentum != 0;
+  bool is_done = true;
+  tv_optimize_tensor *const t = &p->fused;
+  t->n = v->value->size;
+  t->value = input(v->value, &is_done);
+  t->gradient = input(g, &is_done);
+  for (int j = 0; j < n_slots; j++) {
+    if (p->slot->moment[j]) t->slot[j] = input(p->slot->moment[j], &is_done);
+    p->moment[j] = output(v, j ? part : inside);
+    if (!p->moment[j]) return NULL;
+    t->slot_out[j] = p->moment[j]->data;
+  }
+  tv_tensor *const y = is_done ? output(v, v->dtype) : NULL;
+  if (!y) return NULL;
+  t->value_out = y->data;
+  if (o->kind == ADAM) {
+    const double steps = (double)(p->slot->steps + 1);
+    t->unbias1 = 1 - pow(o->options.adam.beta1, steps);
+    t->unbias2 = 1 - pow(o->options.adam.beta2, steps);
+  }
+  t->dtype = v->dtype;
+  return y;
+}
+
+/* p->value is what the step makes of the Variable, or will when the devices' slots have run. */
+static bool prepare(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+  p->fused.dtype = TV_DTYPE_NONE;
+  if (!fits(p->variable, g)) return false;
+  const bool is_fused = tvi_device_at(p->variable->device)->backend.optimize != NULL;
+  p->value = is_fused ? planned(o, p, g) : composed(o, p, g);
+  return p->value != NULL;
+}
+
+/* Run the slot of a device for all of its Variables. `tensors` has room for n. */
+static tv_status run(const tv_optimizer *o, tv_device device, int n, prepared *all,
+                     tv_optimize_tensor *tensors) {
+  tv_optimize job = {.kind = o->kind == SGD ? TV_OPTIMIZE_SGD : TV_OPTIMIZE_ADAM,
+                     .learning_rate = o->learning_rate,
+                     .tensors = tensors};
+  if (o->kind == SGD) {
+    job.momentum = o->options.sgd.momentum;
+    job.nesterov = o->options.sgd.nesterov;
+  } else {
+    job.beta1 = o->options.adam.beta1;
+    job.beta2 = o->options.adam.beta2;
+    job.epsilon = o->options.adam.epsilon;
+  }
+  for (int k = 0; k < n; k++) {
+    if (all[k].fused.dtype == TV_DTYPE_NONE || all[k].variable->device != device) continue;
+    if (all[k].fused.n) tensors[job.n++] = all[k].fused;
+    all[k].fused.dtype = TV_DTYPE_NONE; /* done */
+  }
+  if (job.n == 0) return TV_OK;
+  return TVI_CALL(tvi_device_at(device), optimize, who, tensors[0].dtype, &job,
+                  tvi_stream_now(device));
+}
+
+static bool run_all(const tv_optimizer *o, int n, prepared *all) {
+  tv_optimize_tensor *tensors = NULL;
+  bool is_done = true;
+  for (int k = 0; k < n && is_done; k++) {
+    if (all[k].fused.dtype == TV_DTYPE_NONE) continue;
+    if (!tensors) tensors = tvi_calloc(n, sizeof *tensors);
+    if (!tensors)
+      is_done = !tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
+    else
+      is_done = !run(o, all[k].variable->device, n, all, tensors);
+  }
+  tvi_free(tensors);
+  return is_done;
+}
+
+/* The value as its Variable can have it. */
+static bool hold(prepared *p) {
+  const tv_variable *const v = p->variable;
   tv_tensor *const held =
-      moved ? tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, moved)) : NULL;
+      tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value));
   p->value = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
   return p->value != NULL;
 }
@@ -270,6 +366,8 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
     all[k] = (prepared){.variable = variables[k], .slot = slot_of(o, variables[k])};
     is_done = prepare(o, &all[k], gradients[k]);
   }
+  is_done = is_done && run_all(o, n, all);
+  for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
   if (is_done) {
     for (int k = 0; k < n; k++) commit(&all[k]);
     o->steps++;
@@ -310,13 +408,20 @@ tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variable
 
 /* Clipping ----------------------------------------------------------------------------------- */
 
+/* The sum goes from device to device, in the order of the gradients: one number comes back. */
 static tv_tensor *global_norm(int n, tv_tensor *const *gradients) {
   tv_tensor *sum = tv_scalar_real(0);
   for (int k = 0; k < n; k++) {
-    tv_tensor *const magnitude = tv_to(tv_astype(tv_abs(gradients[k]), TV_F64), TV_CPU);
-    sum = tv_add(sum, tv_sum(tv_square(magnitude), TV_ALL_AXES));
+    tv_tensor *const magnitude = tv_astype(tv_abs(gradients[k]), TV_F64);
+    tv_tensor *const squares = tv_sum(tv_square(magnitude), TV_ALL_AXES);
+    if (!squares) return NULL;
+    const tv_device device = tvi_tensor_on(squares);
+    if (tvi_tensor_on(sum) != TV_DEVICE_NONE && tvi_tensor_on(sum) != device)
+      sum = tv_to(sum, device);
+    sum = tv_add(sum, squares);
+    if (!sum) return NULL;
   }
-  return tv_sqrt(sum);
+  return tv_sqrt(tv_to(sum, TV_CPU));
 }
 
 tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limit,
