@@ -237,7 +237,8 @@ typedef struct tv_backend {
   void (*pinned_release)(void *self, void *block);
   /** Fill in what the allocator holds: held, held_peak, held_free, largest_free, limit. */
   tv_status (*memory)(void *self, tv_memory_stats *stats);
-  /** The device was asked for by name: make it ready, or say in one sentence why it cannot be used. */
+  /** The device was asked for by name: make it ready, or say in one sentence why it cannot be used.
+   */
   tv_status (*ready)(void *self);
   /** Give what is cached and free back to the system. */
   tv_status (*trim)(void *self);
