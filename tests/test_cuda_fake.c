@@ -33,6 +33,7 @@ static struct found {
   double value;
   char text[200];
 } * found;
+static FILE *said; /* by a child, of itself */
 
 /* In the child --------------------------------------------------------------------------------- */
 
