@@ -27,6 +27,7 @@ static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
                     (long long)head_bytes(rank));
   atomic_init(&x->count, 1);
   atomic_init(&x->compact, NULL);
+  atomic_init(&x->below, 0);
   x->id = tvi_next_id();
   x->storage = NULL;
   x->data = NULL;

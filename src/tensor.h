@@ -22,6 +22,7 @@ struct tv_tensor {
   int64_t size;
   int64_t *steps; /* [rank], bytes; behind the shape */
   _Atomic(tvi_storage *) compact;
+  _Atomic int64_t below; /* as indices: all were seen in 0 <= i < below; 0: not asked yet */
   tv_dtype dtype;
   int rank;
   bool is_contiguous;

@@ -81,6 +81,22 @@ TEST(a_bad_index_is_named) {
   FAILS(TV_EINDEX, "take: index -13 at position 1 is out of range of 12", tv_take(x, at, 0));
 }
 
+/* Elements never change: what was in range is not asked again, nor waited for. */
+TEST(indices_are_looked_at_once) {
+  fakecuda_counts before, after;
+  tv_tensor *const x = tv_to(tv_arange(TV_F32, 0, 12, 1), cuda());
+  tv_tensor *const at = OK(tv_to(tv_arange_int(TV_I32, 0, 5, 1), cuda()));
+  OK(tv_take(x, at, 0));
+  const bool counts = fake_counts(&before);
+  tv_tensor *const y = OK(tv_take(x, at, 0));
+  fake_counts(&after);
+  if (counts) EQUAL(after.copies_out - before.copies_out, 0);
+  HOLDS(tv_to(y, TV_CPU), 0, 1, 2, 3, 4);
+  FAILS(TV_EINDEX, "take: index 3 at position 3 is out of range of 3",
+        tv_take(tv_slice(x, ":3"), at, 0));
+  HOLDS(tv_to(tv_take(tv_slice(x, ":5"), at, 0), TV_CPU), 0, 1, 2, 3, 4);
+}
+
 TEST(sequences) {
   for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++)
     for (int64_t n = 0; n < 3000; n = n * 9 + 1) {
@@ -96,4 +112,5 @@ TEST(sequences) {
 }
 
 TEST_MAIN("cuda_index", CASE(rows_are_gathered), CASE(scatters_add_in_order),
-          CASE(the_lowest_bad_index_is_found), CASE(a_bad_index_is_named), CASE(sequences))
+          CASE(the_lowest_bad_index_is_found), CASE(a_bad_index_is_named),
+          CASE(indices_are_looked_at_once), CASE(sequences))

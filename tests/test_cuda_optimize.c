@@ -98,9 +98,14 @@ TEST(adam) {
   forget(&p);
 }
 
-/* More than one launch takes of small parameters, of large ones, and of any. */
+/* More than one launch takes of small parameters, of large ones, and of any. A step holds the locks
+ * of all Variables, and ThreadSanitizer can follow 63. */
 TEST(many_variables) {
+#ifdef __SANITIZE_THREAD__
+  static const int counts[] = {40, 41, 60};
+#else
   static const int counts[] = {40, 41, 360, 361, 730};
+#endif
   for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
     pairs p = {0};
     for (int k = 0; k < counts[c]; k++) add(&p, TV_F32, 1 + k % 7);

@@ -53,6 +53,8 @@ tv_status tvi_sort_keys(tvi_gpu *gpu, const uint64_t *keys, int64_t n, uint64_t 
   tvi_sort_job job = {.keys = keys, .out = out, .n = n, .tiles = tvi_ceil(n, TVI_SORT_TILE)};
   int passes = 1;
   if (n == 0) return TV_OK;
+  if (job.tiles == 1)
+    return launch(gpu, stream, "sort_small", TV_DTYPE_NONE, 1, TVI_SORT_THREADS, &job);
   while (passes < TVI_SORT_PASSES && most >> 8 * passes) passes++;
   job.probe_blocks = (int32_t)(job.tiles < TVI_SORT_PROBES ? job.tiles : TVI_SORT_PROBES);
   const int64_t item = is_wide ? 8 : 4;

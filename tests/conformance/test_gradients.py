@@ -291,6 +291,19 @@ def test_matmul():
     sweep()
 
 
+@pytest.mark.parametrize("op", ["softmax", "log_softmax"])
+def test_softmax(op):
+    @examples(80, shape=shapes(max_rank=3, min_rank=1), axis=st.integers(0, 2), name=st.sampled_from(REALS),
+              layout=layouts, seed=seeds)
+    def sweep(shape, axis, name, layout, seed):
+        rng, axis = np.random.default_rng(seed), axis % len(shape)
+        array, x = lay_out(numbers(rng, shape, name), layout, name)
+        compare(lambda x: getattr(xp, op)(x, axis), lambda x: getattr(torch, op)(x, axis), [array], [x], rng,
+                what=f"{op} {shape} along {axis}")
+
+    sweep()
+
+
 def test_softmax_cross_entropy():
     def theirs(x, labels):
         return -torch.log_softmax(x, -1).gather(-1, labels.unsqueeze(-1)).squeeze(-1)

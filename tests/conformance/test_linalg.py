@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""matmul in every dtype, shape and layout against NumPy, and the loss against its formula."""
+"""matmul in every dtype, shape and layout against NumPy, and softmax and the loss against their formulas."""
 
 import numpy as np
 import pytest
@@ -70,6 +70,26 @@ def test_what_does_not_fit():
         with pytest.raises(xp.Failure) as caught:
             xp.matmul(xp.zeros(a), xp.zeros(b))
         assert caught.value.status == "TV_ESHAPE"
+
+
+@examples(200, shape=shapes(max_rank=3, min_rank=1), axis=st.integers(-3, 2), name=st.sampled_from(REALS), layout=layouts,
+          kind=kinds, seed=seeds)
+def test_softmax(shape, axis, name, layout, kind, seed):
+    axis %= len(shape)
+    x = values(np.random.default_rng(seed), name, shape, kind)
+    array, x = lay_out(rounded(x, name), layout, name)
+    wide = x.astype(np.longdouble)
+    eps = xp.finfo(BY_NAME[name]).eps
+    with np.errstate(all="ignore"):
+        z = wide - wide.max(axis, keepdims=True) if wide.size else wide
+        e = np.exp(z)
+        total = e.sum(axis, keepdims=True)
+        for got, want in ((xp.softmax(array, axis), e / total), (xp.log_softmax(array, axis), z - np.log(total))):
+            assert (got.dtype.name, got.shape) == (name, shape)
+            got = numpy_of(got).astype(np.longdouble)
+            size = 8 * eps * (1 + np.abs(np.where(np.isfinite(want), want, 0)) + np.abs(np.where(np.isfinite(z), z, 0)))
+            near = (np.abs(got - want) <= size) | (got == want) | (np.isnan(got) & np.isnan(want))
+            assert near.all(), (got[~near][0], want[~near][0])
 
 
 @examples(200, shape=shapes(max_rank=3), classes=st.integers(1, 7), name=st.sampled_from(REALS), layout=layouts, kind=kinds,

@@ -37,24 +37,45 @@ struct Or {
   static TVI_INLINE S add(S a, S b) { return a | b; }
 };
 
+/* Behind the last of the keys that equal that of position p. */
+TVI_INLINE int64_t end_of(const tvi_scatter_job &job, int64_t p, uint64_t key) {
+  int64_t low = p, high = p + 1;
+  for (int64_t step = 2; high < job.k && job.keys[job.order[high]] == key; step *= 2) {
+    low = high;
+    high += step;
+  }
+  if (high > job.k) high = job.k;
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    if (job.keys[job.order[middle]] == key)
+      low = middle;
+    else
+      high = middle;
+  }
+  return high;
+}
+
 template <class Op>
 TVI_INLINE void scatter_add(const tvi_scatter_job &job) {
+  constexpr int batch = 4; /* loads in flight */
   int64_t at = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
   if (at >= job.total) return;
   int64_t p = tvi_divide(job.by_inner, &at);
   const int64_t outer = tvi_divide(job.by_k, &p);
-  int64_t from = job.order[p];
-  const uint64_t key = job.keys[from];
+  const uint64_t key = job.keys[job.order[p]];
   if (p > 0 && job.keys[job.order[p - 1]] == key) return;
   typename Op::S *const to =
       (typename Op::S *)job.out + (outer * job.n + (int64_t)key) * job.inner + at;
   const typename Op::S *const in = (const typename Op::S *)job.in + outer * job.k * job.inner + at;
+  const int64_t end = end_of(job, p, key);
   typename Op::S sum = *to;
-  for (;;) {
-    sum = Op::add(sum, in[from * job.inner]);
-    if (++p == job.k) break;
-    from = job.order[p];
-    if (job.keys[from] != key) break;
+  for (; p < end; p += batch) {
+    typename Op::S x[batch];
+    TVI_UNROLLED
+    for (int i = 0; i < batch; i++) x[i] = in[job.order[p + i < end ? p + i : end - 1] * job.inner];
+    TVI_UNROLLED
+    for (int i = 0; i < batch; i++)
+      if (p + i < end) sum = Op::add(sum, x[i]);
   }
   *to = sum;
 }
@@ -68,7 +89,9 @@ TV_KERNEL_NO_SYNC(scatter_add_b1, tvi_scatter_job job) { scatter_add<Or>(job); }
 
 /* find_bad_index ------------------------------------------------------------------------------- */
 
-TV_KERNEL_NO_SYNC(bad_index_begin, tvi_bad_index_job job) { *job.best = ~(uint64_t)0; }
+TV_KERNEL_NO_SYNC(bad_index_begin, tvi_bad_index_job job) {
+  if (threadIdx.x == 0) *job.best = ~(uint64_t)0;
+}
 
 /* Each thread stops at its first, and looks no further than the lowest that any has found. */
 TV_KERNEL_NO_SYNC(bad_index, tvi_bad_index_job job) {

@@ -7,6 +7,8 @@
  *   sort_scan              exclusive sums of these along the tiles, a block to a digit
  *   sort_move              keys and positions to their places, by way of shared memory
  *
+ * Keys of one tile are sorted by one block, sort_small.
+ *
  * Nothing depends on the order in which threads run: a rank is the number of equal digits in
  * earlier warps, rounds and lanes. P holds positions and counts: uint32 for fewer than 2^32 keys.
  */
@@ -119,66 +121,75 @@ TVI_INLINE unsigned peers_of(unsigned digit, unsigned valid) {
   return peers;
 }
 
-template <class P>
-TVI_INLINE void move(const tvi_sort_job &job) {
-  TV_SHARED(uint64_t, staged, TVI_SORT_TILE); /* keys, then positions */
-  TV_SHARED(unsigned, ranks, warps *digits);  /* digits before a warp, within the tile */
-  TV_SHARED(P, bases, digits);                /* where the tile's first of a digit goes, less its */
-  TV_SHARED(P, sums, warps);                  /* place in the tile */
-  TV_SHARED(unsigned, starts, warps);
-  if (!job.plan->is_active[job.pass]) return;
-  const int source = job.plan->source[job.pass], warp = threadIdx.x / 32;
-  const bool is_last = job.plan->is_last[job.pass];
-  const uint64_t *const keys = keys_of(job);
-  const P *const from = (const P *)(source == 0 ? job.positions[0] : job.positions[1]);
-  uint64_t *const sorted = source == 0 ? job.sorted[1] : job.sorted[0];
-  P *const sorted_positions = (P *)(source == 0 ? job.positions[1] : job.positions[0]);
-  const int64_t tile = (int64_t)blockIdx.x * TVI_SORT_TILE;
-  const int64_t rest = job.n - tile;
-  const int n = rest < TVI_SORT_TILE ? (int)rest : TVI_SORT_TILE;
-  const unsigned lane = threadIdx.x % 32, below = (1u << lane) - 1;
+/* Element i of a thread: those of a warp follow one another, 32 at a time. */
+TVI_INLINE int place_of(int i) {
+  return (int)(threadIdx.x / 32) * per_warp + i * 32 + (int)(threadIdx.x % 32);
+}
 
-  for (int i = 0; i < warps; i++) ranks[i * digits + threadIdx.x] = 0;
+/* The places that n keys of a tile take in it, sorted by a digit. *start is where those of digit
+ * threadIdx.x begin. `ranks` [warps, digits] and `starts` [warps] are shared, and free again behind
+ * the next barrier. */
+TVI_INLINE void rank_tile(const tvi_sort_job &job, const uint64_t *key, int n, unsigned *ranks,
+                          unsigned *starts, unsigned *rank, unsigned *start) {
+  const unsigned lane = threadIdx.x % 32, below = (1u << lane) - 1, d = threadIdx.x;
+  unsigned *const counts = ranks + threadIdx.x / 32 * digits;
+  for (int i = 0; i < warps; i++) ranks[i * digits + d] = 0;
   __syncthreads();
-  /* Ranks within the warp, whose elements follow one another. */
-  uint64_t key[TVI_SORT_ROUNDS];
-  unsigned rank[TVI_SORT_ROUNDS];
-  unsigned *const counts = ranks + warp * digits;
   TVI_UNROLLED
   for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
-    const int at = warp * per_warp + i * 32 + lane;
+    const int at = place_of(i);
     if (at - (int)lane >= n) continue; /* for the whole warp */
-    key[i] = at < n ? keys[tile + at] : 0;
     const unsigned digit = digit_of(job, key[i]);
-    const unsigned valid = __ballot_sync(tvi_all_lanes, at < n);
-    const unsigned peers = peers_of(digit, valid);
+    const unsigned peers = peers_of(digit, __ballot_sync(tvi_all_lanes, at < n));
     if (at < n) rank[i] = counts[digit] + __popc(peers & below);
     __syncwarp();
     if (at < n && (peers & below) == 0) counts[digit] += __popc(peers);
     __syncwarp();
   }
   __syncthreads();
-  /* Thread d sees to digit d: what comes before it in the tile, and where it goes. */
-  const unsigned d = threadIdx.x;
   unsigned in_tile = 0, all;
   for (int i = 0; i < warps; i++) {
     const unsigned count = ranks[i * digits + d];
     ranks[i * digits + d] = in_tile;
     in_tile += count;
   }
-  const unsigned start = sum_before(in_tile, starts, &all);
+  *start = sum_before(in_tile, starts, &all);
+  for (int i = 0; i < warps; i++) ranks[i * digits + d] += *start;
+  __syncthreads();
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+    if (place_of(i) < n) rank[i] += counts[digit_of(job, key[i])];
+}
+
+template <class P>
+TVI_INLINE void move(const tvi_sort_job &job) {
+  TV_SHARED(uint64_t, staged, TVI_SORT_TILE); /* keys, then positions */
+  TV_SHARED(unsigned, ranks, warps *digits);
+  TV_SHARED(P, bases, digits); /* where a digit's keys go, less their places in the tile */
+  TV_SHARED(P, sums, warps);
+  TV_SHARED(unsigned, starts, warps);
+  if (!job.plan->is_active[job.pass]) return;
+  const int source = job.plan->source[job.pass];
+  const bool is_last = job.plan->is_last[job.pass];
+  const uint64_t *const keys = keys_of(job);
+  const P *const from = (const P *)(source == 0 ? job.positions[0] : job.positions[1]);
+  uint64_t *const sorted = source == 0 ? job.sorted[1] : job.sorted[0];
+  P *const sorted_positions = (P *)(source == 0 ? job.positions[1] : job.positions[0]);
+  const int64_t tile = (int64_t)blockIdx.x * TVI_SORT_TILE, rest = job.n - tile;
+  const int n = rest < TVI_SORT_TILE ? (int)rest : (int)TVI_SORT_TILE;
+
+  uint64_t key[TVI_SORT_ROUNDS];
+  unsigned rank[TVI_SORT_ROUNDS], start;
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) key[i] = place_of(i) < n ? keys[tile + place_of(i)] : 0;
+  rank_tile(job, key, n, ranks, starts, rank, &start);
+  const unsigned d = threadIdx.x;
   P total;
   const P base = sum_before(((const P *)job.totals)[d], sums, &total);
   bases[d] = base + ((const P *)job.counts)[d * job.tiles + blockIdx.x] - (P)start;
-  for (int i = 0; i < warps; i++) ranks[i * digits + d] += start;
-  __syncthreads();
   TVI_UNROLLED
-  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
-    const int at = warp * per_warp + i * 32 + lane;
-    if (at >= n) continue;
-    rank[i] += counts[digit_of(job, key[i])];
-    staged[rank[i]] = key[i];
-  }
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+    if (place_of(i) < n) staged[rank[i]] = key[i];
   __syncthreads();
   P to[TVI_SORT_ROUNDS];
   TVI_UNROLLED
@@ -193,9 +204,8 @@ TVI_INLINE void move(const tvi_sort_job &job) {
   P *const positions = (P *)staged;
   TVI_UNROLLED
   for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
-    const int at = warp * per_warp + i * 32 + lane;
-    if (at >= n) continue;
-    positions[rank[i]] = source < 0 ? (P)(tile + at) : from[tile + at];
+    const int at = place_of(i);
+    if (at < n) positions[rank[i]] = source < 0 ? (P)(tile + at) : from[tile + at];
   }
   __syncthreads();
   TVI_UNROLLED
@@ -208,6 +218,50 @@ TVI_INLINE void move(const tvi_sort_job &job) {
       sorted_positions[to[i]] = positions[at];
   }
 }
+
+/* All passes over one tile, by one block. */
+TVI_INLINE void sort_tile(tvi_sort_job &job) {
+  TV_SHARED(uint64_t, staged, TVI_SORT_TILE);
+  TV_SHARED(unsigned, ranks, warps *digits);
+  TV_SHARED(unsigned, starts, warps);
+  const int n = (int)job.n;
+  uint64_t key[TVI_SORT_ROUNDS], bits = 0;
+  unsigned rank[TVI_SORT_ROUNDS], position[TVI_SORT_ROUNDS], start;
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++) {
+    position[i] = (unsigned)place_of(i);
+    key[i] = place_of(i) < n ? job.keys[place_of(i)] : job.keys[0];
+    bits |= key[i] ^ job.keys[0];
+  }
+  for (unsigned lane = 16; lane; lane /= 2) bits |= tvi_exchange(bits, lane);
+  if (threadIdx.x % 32 == 0) staged[threadIdx.x / 32] = bits;
+  __syncthreads();
+  for (int warp = 0; warp < warps; warp++) bits |= staged[warp];
+  for (job.pass = 0; job.pass < TVI_SORT_PASSES; job.pass++) {
+    if ((bits >> 8 * job.pass & 0xff) == 0) continue;
+    rank_tile(job, key, n, ranks, starts, rank, &start); /* behind its barriers staged is free */
+    TVI_UNROLLED
+    for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+      if (place_of(i) < n) staged[rank[i]] = key[i];
+    __syncthreads();
+    TVI_UNROLLED
+    for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+      if (place_of(i) < n) key[i] = staged[place_of(i)];
+    __syncthreads();
+    TVI_UNROLLED
+    for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+      if (place_of(i) < n) staged[rank[i]] = position[i];
+    __syncthreads();
+    TVI_UNROLLED
+    for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+      if (place_of(i) < n) position[i] = (unsigned)staged[place_of(i)];
+  }
+  TVI_UNROLLED
+  for (int i = 0; i < TVI_SORT_ROUNDS; i++)
+    if (place_of(i) < n) job.out[place_of(i)] = position[i];
+}
+
+TV_KERNEL_OF(threads, sort_small, tvi_sort_job job) { sort_tile(job); }
 
 #define KERNELS(tag, P)                                                        \
   TV_KERNEL_OF(threads, sort_count_##tag, tvi_sort_job job) { count<P>(job); } \

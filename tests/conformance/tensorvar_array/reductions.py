@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reductions, products of matrices and the loss."""
+"""Reductions, products of matrices, softmax and the loss."""
 
 import ctypes
 
@@ -47,8 +47,17 @@ def matmul(x1, x2, /):
     return of("tv_matmul", x1, x2)
 
 
+def softmax(x, axis=-1):
+    return of("tv_softmax", x, axis)
+
+
+def log_softmax(x, axis=-1):
+    return of("tv_log_softmax", x, axis)
+
+
 def softmax_cross_entropy(logits, labels):
     return of("tv_softmax_cross_entropy", logits, labels)
 
 
-__all__ = ["sum", "mean", "max", "min", "argmax", "argmin", "matmul", "softmax_cross_entropy"]
+__all__ = ["sum", "mean", "max", "min", "argmax", "argmin", "matmul", "softmax", "log_softmax",
+           "softmax_cross_entropy"]
