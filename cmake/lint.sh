@@ -28,7 +28,8 @@ library=$(files 'src/*.c' 'src/*.h' 'src/*.def')
 }
 
 # One list of sources and of headers, and it is whole.
-listed=$(grep -oE '[a-z0-9_/]+\.[ch]\b' src/CMakeLists.txt)
+listed=$(grep -oE '[a-z0-9_/]+\.[ch]\b' src/CMakeLists.txt
+  grep -oE '[a-z0-9_]+\.c\b' src/cuda/CMakeLists.txt | sed 's,^,cuda/,')
 missing=
 for file in $(files 'src/*.c' | sed 's,^src/,,') $(files 'include/tensorvar/*.h' | sed 's,.*/,,'); do
   echo "$listed" | grep -qx "$file" || missing="$missing $file"
@@ -41,12 +42,22 @@ rule 'not listed in src/CMakeLists.txt' "$missing"
 #   cpu/plan         the loops that elementwise and convert work is made of: test_cpu_elementwise, test_cpu_convert
 #   cpu/argreduce    reached through cpu/reduce: test_cpu_reduce
 #   cpu/openblas     reached through cpu/gemm: test_cpu_gemm
-#   tests of the CPU backend carry its name: cpu/foo.c has test_cpu_foo.c
+#   cuda/driver, gpu, module: what starts, and what is said where it cannot: test_cuda_probe
+#   cuda/*_check     assertions, for the compiler
+#   cuda/images, launch, plan, pointwise: reached through every kernel: test_cuda_elementwise
+#   tests of a backend carry its name: cpu/foo.c has test_cpu_foo.c
+#   cuda/allocator, event, cublaslt: test_cuda_memory, test_cuda_stream, test_cuda_gemm
 missing=
 tested=$(files 'tests/test_*.c' | sed 's,.*/test_,,; s,\.c$,,')
 for file in $(files 'src/*.c' | sed 's,^src/,,; s,\.c$,,'); do
   case $file in
     cpu/cpu | cpu/level_* | cpu/plan | cpu/argreduce | cpu/openblas) continue ;;
+    cuda/driver | cuda/gpu | cuda/module | cuda/*_check) continue ;;
+    cuda/images | cuda/launch | cuda/plan | cuda/pointwise) continue ;;
+    cuda/allocator) name=cuda_memory ;;
+    cuda/event) name=cuda_stream ;;
+    cuda/cublaslt) name=cuda_gemm ;;
+    cuda/*) name=cuda_${file#cuda/} ;;
     cpu/*) name=cpu_${file#cpu/} ;;
     *) name=${file##*/} ;;
   esac
@@ -55,6 +66,9 @@ done
 rule 'sources without a test' "$missing"
 missing=
 for name in $tested; do
+  case $name in
+    cuda_*) grep -qE "tv_cuda_test\\(${name#cuda_}\\b" tests/cuda.cmake && continue ;;
+  esac
   grep -qE "tv_test\\($name\\b" tests/CMakeLists.txt || missing="$missing test_$name.c"
 done
 rule 'not listed in tests/CMakeLists.txt' "$missing"

@@ -22,9 +22,10 @@ _Static_assert(sizeof(cublasStatus_t) == sizeof(int) && sizeof(cudaDataType) == 
                    sizeof(cublasComputeType_t) == sizeof(int) &&
                    sizeof(cublasLtMatmulDescAttributes_t) == sizeof(int),
                "enums are ints");
-#define CHECK_PARAMS(name, params)                                                      \
-  _Static_assert(_Generic(&name, cublasStatus_t(*) params : 1, default : 0), #name ": " \
-                                                                                   "parameters");
+#define CHECK_PARAMS(name, params)                                                 \
+  _Static_assert(_Generic(&name, cublasStatus_t(*) params : 1, default : 0), #name \
+                 ": "                                                              \
+                 "parameters");
 CHECK_PARAMS(cublasLtCreate, (cublasLtHandle_t *))
 CHECK_PARAMS(cublasLtDestroy, (cublasLtHandle_t))
 CHECK_PARAMS(cublasLtMatmulDescCreate,

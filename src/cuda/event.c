@@ -73,16 +73,22 @@ tv_status tvi_gpu_stream_wait(void *self, void *stream, void *other) {
 
 tv_status tvi_gpu_event_open(void *self, void **event) {
   tvi_gpu *const gpu = self;
+  pthread_mutex_lock(&gpu->lock);
+  *event = gpu->n_timed ? gpu->timed[--gpu->n_timed] : NULL;
+  pthread_mutex_unlock(&gpu->lock);
+  if (*event) return TV_OK;
   WITHIN(gpu, CUevent made = NULL; status = TVI_CU(gpu, cuEventCreate, &made, CU_EVENT_DEFAULT);
          *event = made;);
 }
 
 void tvi_gpu_event_release(void *self, void *event) {
   tvi_gpu *const gpu = self;
-  tvi_visit visit;
-  if (atomic_load(&gpu->is_lost) || tvi_gpu_enter(gpu, &visit)) return;
-  tvi_driver.cuEventDestroy(event);
-  tvi_gpu_leave(&visit);
+  pthread_mutex_lock(&gpu->lock);
+  const bool is_kept = gpu->n_timed < (int)(sizeof gpu->timed / sizeof *gpu->timed);
+  if (is_kept) gpu->timed[gpu->n_timed++] = event;
+  pthread_mutex_unlock(&gpu->lock);
+  if (!is_kept && tvi_gpu_is_usable(gpu))
+    tvi_driver.cuEventDestroy(event); /* it knows its context */
 }
 
 tv_status tvi_gpu_event_record(void *self, void *event, void *stream) {

@@ -14,6 +14,10 @@ static atomic_bool is_forked;
 
 void tvi_gpu_forked(void) { atomic_store(&is_forked, true); }
 
+bool tvi_gpu_is_usable(const tvi_gpu *gpu) {
+  return !atomic_load(&is_forked) && !atomic_load(&gpu->is_lost);
+}
+
 int tvi_gpu_multiprocessors(const tvi_gpu *gpu) { return gpu->multiprocessors; }
 
 /* Results -------------------------------------------------------------------------------------- */

@@ -100,7 +100,10 @@ static tv_status launch(tvi_gpu *gpu, void *stream, tvi_kernel kernel, tvi_grid 
   CUresult result = tvi_driver.cuLaunchKernel(f->cu, (unsigned)grid.blocks, grid.y ? grid.y : 1, 1,
                                               grid.threads, 1, 1, grid.shared, cu, params, NULL);
   if (!result && waits_always()) result = tvi_driver.cuStreamSynchronize(cu);
-  return tvi_gpu_result(gpu, f->name, result);
+  if (__builtin_expect(result == 0, 1)) return TV_OK;
+  char call[sizeof f->name + 24];
+  snprintf(call, sizeof call, "cuLaunchKernel of %s", f->name);
+  return tvi_gpu_result(gpu, call, result);
 }
 
 tv_status tvi_launch(tvi_gpu *gpu, void *stream, tvi_kernel kernel, tvi_grid grid,

@@ -82,6 +82,8 @@ struct tvi_gpu {
   int n_streams;
   CUevent spare[64]; /* events without timing, to order streams by */
   int n_spare;
+  CUevent timed[64]; /* the user's, released, for the next who asks */
+  int n_timed;
   tvi_allocator allocator;
   pthread_mutex_t transfer; /* guards the rings and the list of pinned memory */
   tvi_ring small, large;
@@ -114,8 +116,10 @@ static inline tvi_gpu_stream *tvi_stream_of(tvi_gpu *gpu, void *stream) {
 tvi_gpu *tvi_gpu_new(int ordinal);
 void tvi_gpu_free(tvi_gpu *gpu);
 tv_status tvi_gpu_ready(void *gpu);
-/* From a thread of a forked child on, every call is refused. */
+/* In a forked child every call is refused from then on. */
 void tvi_gpu_forked(void);
+/* Neither lost nor in a forked child: for driver calls that need no context. */
+bool tvi_gpu_is_usable(const tvi_gpu *gpu);
 
 /* event.c ---------------------------------------------------------------------------------------
  */

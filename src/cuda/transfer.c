@@ -104,10 +104,7 @@ void tvi_gpu_pinned_release(void *self, void *block) {
   pthread_mutex_unlock(&gpu->transfer);
   if (!found) return;
   tvi_host->free(found);
-  tvi_visit visit;
-  if (atomic_load(&gpu->is_lost) || tvi_gpu_enter(gpu, &visit)) return;
-  tvi_driver.cuMemFreeHost(block);
-  tvi_gpu_leave(&visit);
+  if (tvi_gpu_is_usable(gpu)) tvi_driver.cuMemFreeHost(block); /* it was made for all contexts */
 }
 
 /* In

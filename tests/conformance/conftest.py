@@ -11,7 +11,23 @@ os.environ.setdefault("TV_NUM_THREADS", "2")
 np.seterr(all="ignore")
 warnings.filterwarnings("ignore", category=np.exceptions.ComplexWarning)
 
-from tensorvar_array import recorder  # noqa: E402
+from tensorvar_array import native, recorder  # noqa: E402
+
+# What is not asked of another device, by file or by test, and why.
+OF_THE_CPU = {
+    "test_threads.py": "the CPU's threads",
+    "test_ways_out_and_in": "DLPack of host memory",
+    "test_a_consumer_of_dlpack_holds_the_tensor": "DLPack of host memory",
+    "test_the_namespace_says_what_it_is": "the default device is the CPU",
+    "test_sparse_files_beyond_32_bits_are_mapped": "maps are host memory",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        why = OF_THE_CPU.get(item.name.split("[")[0]) or OF_THE_CPU.get(item.path.name)
+        if why and native.DEVICE != "cpu":
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 def pytest_runtest_setup(item):

@@ -171,7 +171,8 @@ class Call {
 
 }  // namespace fakecuda
 
-// CALL(name, kind): the first line of a driver call.
+// The first line of a driver call: CALL(kPlain), CALL(kNeedsDevice), or CALL_ALLOCATES, which needs
+// one too.
 #define CALL(kind)                                     \
   fakecuda::Call call(__func__, fakecuda::Call::kind); \
   if (call.failed) return call.failed

@@ -119,12 +119,15 @@ void run_everything(Device *device) {
     if (stream->device == device) run_until(stream.get(), stream->enqueued);
 }
 
+static void give_up(CUstream_st *stream) {
+  stream->done += stream->pending.size();
+  stream->pending.clear();
+}
+
 void streams_give_up(Device *device) {
-  for (const auto &[id, stream] : streams) {
-    if (stream->device != device) continue;
-    stream->done += stream->pending.size();
-    stream->pending.clear();
-  }
+  give_up(device->null_stream.get());
+  for (const auto &[id, stream] : streams)
+    if (stream->device == device) give_up(stream.get());
 }
 
 void streams_count(fakecuda_counts *out) {

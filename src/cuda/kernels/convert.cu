@@ -62,6 +62,7 @@ COMPLEX(TO, c128, tvi_c128, tvi_c128, )
 template <class S>
 TVI_INLINE void tvi_turn(const tvi_turn_job &job, S *square /* [side, side + 1] */) {
   constexpr uint32_t side = TVI_TURN_SIDE(sizeof(S)), lines = TVI_TURN_THREADS / side;
+  constexpr uint32_t each = side / lines;
   const uint32_t x = threadIdx.x % side, y = threadIdx.x / side;
   uint32_t tile = blockIdx.x;
   int64_t offset[2] = {0, 0};
@@ -74,15 +75,18 @@ TVI_INLINE void tvi_turn(const tvi_turn_job &job, S *square /* [side, side + 1] 
 
   const unsigned char *const in =
       job.in + offset[1] + (int64_t)(row + x) * (int64_t)sizeof(S) + (column + y) * job.in_step;
-  for (uint32_t k = 0; k < side; k += lines)
-    if (row + x < job.rows && column + y + k < job.columns)
-      square[(y + k) * (side + 1) + x] = *reinterpret_cast<const S *>(in + k * job.in_step);
+  S part[each] = {};  // all on their way before the first is waited for
+  for (uint32_t k = 0; k < each; k++)
+    if (row + x < job.rows && column + y + k * lines < job.columns)
+      part[k] = *reinterpret_cast<const S *>(in + k * lines * job.in_step);
+  for (uint32_t k = 0; k < each; k++) square[(y + k * lines) * (side + 1) + x] = part[k];
   __syncthreads();
   unsigned char *const out =
       job.out + offset[0] + (int64_t)(column + x) * (int64_t)sizeof(S) + (row + y) * job.out_step;
-  for (uint32_t k = 0; k < side; k += lines)
-    if (column + x < job.columns && row + y + k < job.rows)
-      *reinterpret_cast<S *>(out + k * job.out_step) = square[x * (side + 1) + y + k];
+  for (uint32_t k = 0; k < each; k++) part[k] = square[x * (side + 1) + y + k * lines];
+  for (uint32_t k = 0; k < each; k++)
+    if (column + x < job.columns && row + y + k * lines < job.rows)
+      *reinterpret_cast<S *>(out + k * lines * job.out_step) = part[k];
 }
 
 COPY(u8, uint8_t)
