@@ -55,6 +55,7 @@ tv_cuda_test(random)
 tv_cuda_test(reduce ORDERS)
 tv_cuda_test(rows ORDERS)
 tv_cuda_test(sort ORDERS)
+tv_cuda_test(step ORDERS)
 tv_cuda_test(stream)
 tv_cuda_test(transfer)
 if(TARGET fakecuda) # about the stand-ins themselves, and what only they can be asked to do

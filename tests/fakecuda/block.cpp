@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include <deque>
+#include <memory>
 #include <numeric>
 #include <unordered_map>
 
@@ -35,9 +35,9 @@ struct Exchange {
 };
 
 struct Warp {
-  unsigned live;                   // lanes that are not done
-  unsigned used = 0;               // of the exchanges, in this block
-  std::deque<Exchange> exchanges;  // one per mask that was used: a deque, for stable addresses
+  unsigned live;                                     // lanes that are not done
+  unsigned used = 0;                                 // of the exchanges, in this block
+  std::vector<std::unique_ptr<Exchange>> exchanges;  // one per mask that was used
 };
 
 constexpr unsigned char kPoison = 0xff;  // reads as NaN, or as -1
@@ -83,9 +83,9 @@ void thread_body() {
 
 Exchange *exchange_of(Warp *warp, unsigned mask) {
   for (unsigned i = 0; i < warp->used; i++)
-    if (warp->exchanges[i].mask == mask) return &warp->exchanges[i];
-  if (warp->exchanges.size() == warp->used) warp->exchanges.emplace_back();
-  Exchange *made = &warp->exchanges[warp->used++];
+    if (warp->exchanges[i]->mask == mask) return warp->exchanges[i].get();
+  if (warp->exchanges.size() == warp->used) warp->exchanges.push_back(std::make_unique<Exchange>());
+  Exchange *made = warp->exchanges[warp->used++].get();
   memset(made, 0, offsetof(Exchange, given));
   made->mask = mask;
   return made;
@@ -227,8 +227,12 @@ const Given &exchange(unsigned mask, uint64_t bits, bool orders_memory) {
   Given &given = place->given[round];
   if (orders_memory) order_release(&given);
   self->exchanges++;
-  if (place->arrived[round] == 0) memset(&given, kPoison, sizeof given);
+  if (place->arrived[round] == 0) {
+    memset(given.value, kPoison, sizeof given.value);
+    given.either = 0;
+  }
   given.value[self->lane] = bits;
+  given.either |= bits;
   place->arrived[round] |= 1u << self->lane;
 
   const unsigned generation = place->generation[round];

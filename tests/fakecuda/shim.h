@@ -49,6 +49,7 @@ extern void *dynamic_shared;
 // What the lanes of a warp have given in an exchange; a lane outside `given` has poison.
 struct Given {
   uint64_t value[32];
+  uint64_t either;  // all that was given, by or
 };
 
 // What a kernel calls (block.cpp). `site` is one address per __syncthreads in the source.
@@ -98,6 +99,8 @@ SHIM_UNCHECKED inline uint64_t given_by(const Given &given, unsigned source) {
   return given.value[source % 32];
 }
 
+SHIM_UNCHECKED inline unsigned either_of(const Given &given) { return (unsigned)given.either; }
+
 template <class T>
 T shuffle(unsigned mask, T value, unsigned source) {
   static_assert(sizeof(T) <= sizeof(uint64_t), "a shuffle moves at most 8 bytes");
@@ -113,7 +116,7 @@ template <class T, class Fold>
 T fold(unsigned mask, T value, T start, Fold add) {
   const Given &given = exchange(mask, (uint64_t)value, false);
   for (unsigned from = 0; from < 32; from++)
-    if (mask >> from & 1) start = add(start, (T)given_by(given, from), from);
+    if (mask >> from & 1) start = add(start, (T)given_by(given, from));
   return start;
 }
 
@@ -145,7 +148,6 @@ T atomic_change(T *address, Change change) {
 #define __host__
 #define __constant__
 #define __forceinline__ inline __attribute__((always_inline))
-#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __grid_constant__
@@ -194,8 +196,7 @@ T __shfl_xor_sync(unsigned mask, T value, unsigned bits) {
   return shim::shuffle(mask, value, shim::lane() ^ bits);
 }
 inline unsigned __ballot_sync(unsigned mask, int vote) {
-  return shim::fold(mask, (unsigned)(vote != 0), 0u,
-                    [](unsigned all, unsigned one, unsigned lane) { return all | one << lane; });
+  return shim::either_of(shim::exchange(mask, (uint64_t)(vote != 0) << shim::lane(), false));
 }
 inline int __any_sync(unsigned mask, int vote) { return __ballot_sync(mask, vote) != 0; }
 inline int __all_sync(unsigned mask, int vote) { return __ballot_sync(mask, !vote) == 0; }
@@ -210,15 +211,13 @@ unsigned __match_any_sync(unsigned mask, T value) {
   return equal;
 }
 inline unsigned __reduce_add_sync(unsigned mask, unsigned value) {
-  return shim::fold(mask, value, 0u, [](unsigned a, unsigned b, unsigned) { return a + b; });
+  return shim::fold(mask, value, 0u, [](unsigned a, unsigned b) { return a + b; });
 }
 inline unsigned __reduce_min_sync(unsigned mask, unsigned value) {
-  return shim::fold(mask, value, ~0u,
-                    [](unsigned a, unsigned b, unsigned) { return a < b ? a : b; });
+  return shim::fold(mask, value, ~0u, [](unsigned a, unsigned b) { return a < b ? a : b; });
 }
 inline unsigned __reduce_max_sync(unsigned mask, unsigned value) {
-  return shim::fold(mask, value, 0u,
-                    [](unsigned a, unsigned b, unsigned) { return a > b ? a : b; });
+  return shim::fold(mask, value, 0u, [](unsigned a, unsigned b) { return a > b ? a : b; });
 }
 
 inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)((uint64_t)a * b >> 32); }
