@@ -50,6 +50,19 @@ TVI_INLINE int64_t tvi_run_of(int64_t left) {
   return left < TVI_RUN_ELEMENTS ? left : (int64_t)TVI_RUN_ELEMENTS;
 }
 
+/* tvi_maximum, for which a GPU has an instruction: NaN stays, and +0 is above -0 (PTX ISA, max). */
+template <class T>
+TVI_INLINE T tvi_larger(T a, T b) {
+  return tvi_maximum(a, b);
+}
+#ifdef __CUDA_ARCH__
+TVI_INLINE float tvi_larger(float a, float b) {
+  float c;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));
+  return c;
+}
+#endif
+
 constexpr unsigned tvi_all_lanes = 0xffffffffu;
 
 template <class T>

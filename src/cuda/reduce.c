@@ -38,7 +38,8 @@ static int merge(const tv_reduce *job, int from, int to, tvi_reduce_job *out, in
  * by bits turned. */
 static tv_dtype choose(const tv_reduce *job, uint64_t *flip) {
   const bool is_min = job->reduction == TV_REDUCE_MIN || job->reduction == TV_REDUCE_ARGMIN;
-  const uint64_t sign = UINT64_C(1) << (8 * tvi_item_of(job->dtype) - 1);
+  const int bits = 8 * (int)tvi_item_of(job->dtype);
+  const uint64_t sign = bits > 64 ? 0 : UINT64_C(1) << (bits - 1); /* complex: not used */
   const bool is_signed = job->dtype >= TV_I8 && job->dtype <= TV_I64;
   *flip = 0;
   if (job->dtype >= TV_F16) {

@@ -45,7 +45,7 @@ struct Max {
   typedef E Element;
   static constexpr bool is_ordered = false, is_flipped = true;
   static TVI_INLINE State none() { return (State)-1 < (State)0 ? (State)-INFINITY : (State)0; }
-  static TVI_INLINE State join(State a, State b) { return tvi_maximum(a, b); }
+  static TVI_INLINE State join(State a, State b) { return tvi_larger(a, b); }
   static TVI_INLINE void take(State &to, State x, int64_t) { to = join(to, x); }
   static TVI_INLINE void put(const tvi_reduce_job &job, int64_t i, State x) {
     ((typename E::Stored *)job.out)[i] = flipped(E::put(x), job.flip);

@@ -20,7 +20,7 @@ template <class T>
 struct Largest {
   typedef T State;
   static TVI_INLINE T none() { return (T)-INFINITY; }
-  static TVI_INLINE T join(T a, T b) { return tvi_maximum(a, b); }
+  static TVI_INLINE T join(T a, T b) { return tvi_larger(a, b); }
 };
 
 /* Joined over the half warps of a row; the same in all its threads. `shared` has a place for each
@@ -50,18 +50,25 @@ struct Row {
   static constexpr bool needs_power = kind == SOFTMAX || kind == GRADIENT;
   const tvi_rows_job &job;
   int64_t row;
+  bool exists;
+  const S *in; /* [columns] */
+  S *out;      /* [columns], of a loss [1] */
   T largest, sum, log_sum, g;
   int64_t label;
 
-  TVI_INLINE Row(const tvi_rows_job &job, int64_t row) : job(job), row(row), g(0), label(-1) {
-    if (row >= job.rows) return;
+  TVI_INLINE Row(const tvi_rows_job &job, int64_t row)
+      : job(job),
+        row(row),
+        exists(row < job.rows),
+        in((const S *)job.x + row * job.columns),
+        out((S *)job.out + (kind == ENTROPY ? row : row * job.columns)),
+        g(0),
+        label(-1) {
+    if (!exists) return;
     if (kind == ENTROPY || kind == GRADIENT) label = job.labels[row];
     if (kind == GRADIENT) g = E::get(((const S *)job.g)[row]);
   }
-  TVI_INLINE T load(int64_t k) const {
-    return row < job.rows && k < job.columns ? E::get(((const S *)job.x)[row * job.columns + k])
-                                             : (T)-INFINITY;
-  }
+  TVI_INLINE T load(int64_t k) const { return E::get(in[k]); }
   TVI_INLINE void found(T total) {
     sum = total;
     if (kind == LOG_SOFTMAX || kind == ENTROPY) log_sum = tvi_log(total);
@@ -69,15 +76,15 @@ struct Row {
   /* Assumes: x = element k, of a row that there is, and e = exp(x - largest): whichever it uses.
    * Of a loss x is the label's. */
   TVI_INLINE void put(int64_t k, T x, T e, bool is_label) const {
-    const int64_t at = row * job.columns + k;
-    if (kind == SOFTMAX) ((S *)job.out)[at] = E::put(e / sum);
-    if (kind == LOG_SOFTMAX) ((S *)job.out)[at] = E::put(x - largest - log_sum);
-    if (kind == ENTROPY) ((S *)job.out)[row] = E::put(log_sum - (x - largest));
-    if (kind == GRADIENT) ((S *)job.out)[at] = E::put(g * (e / sum - (T)is_label));
+    if (kind == SOFTMAX) out[k] = E::put(e / sum);
+    if (kind == LOG_SOFTMAX) out[k] = E::put(x - largest - log_sum);
+    if (kind == ENTROPY) out[0] = E::put(log_sum - (x - largest));
+    if (kind == GRADIENT) out[k] = E::put(g * (e / sum - (T)is_label));
   }
 };
 
-/* Assumes: whole rows to a block, shared memory for two values a half warp. */
+/* Assumes: whole rows to a block, fewer than 2^31 columns, shared memory for two values a half
+ * warp. */
 template <class E, Kind kind>
 TVI_INLINE void rows(const tvi_rows_job &job) {
   typedef typename E::Value T;
@@ -85,32 +92,31 @@ TVI_INLINE void rows(const tvi_rows_job &job) {
   const int halves = job.halves, half = threadIdx.x / TVI_LANES;
   const int per_block = blockDim.x / TVI_LANES / halves;
   Row<E, kind> row(job, (int64_t)blockIdx.x * per_block + half / halves);
-  const int64_t first = (int64_t)(half % halves) * TVI_RUN_ELEMENTS + threadIdx.x % TVI_LANES;
+  const int first = half % halves * TVI_RUN_ELEMENTS + (int)(threadIdx.x % TVI_LANES);
+  const int left = row.exists ? (int)job.columns - first : 0; /* from the first element on */
   T x[each], acc = Largest<T>::none();
   TVI_UNROLLED
-  for (int j = 0; j < each; j++) x[j] = row.load(first + j * TVI_LANES);
+  for (int j = 0; j < each; j++)
+    x[j] = j * TVI_LANES < left ? row.load(first + j * TVI_LANES) : Largest<T>::none();
   TVI_UNROLLED
-  for (int j = 0; j < each; j++) acc = tvi_maximum(acc, x[j]);
+  for (int j = 0; j < each; j++) acc = tvi_larger(acc, x[j]);
   row.largest = join_row<Largest<T>>(acc, halves, shared);
   acc = tvi_sum<T>::none();
   TVI_UNROLLED
   for (int j = 0; j < each; j++) {
-    if (first + j * TVI_LANES >= job.columns) continue;
+    if (j * TVI_LANES >= left) continue;
     const T power = tvi_exp(x[j] - row.largest);
     acc += power;
     if (Row<E, kind>::needs_power) x[j] = power;
   }
   row.found(join_row<tvi_sum<T>>(acc, halves, shared + blockDim.x / TVI_LANES));
-  if (row.row >= job.rows) return;
   if constexpr (kind == ENTROPY) {
-    if (first == 0) row.put(0, row.load(row.label), (T)0, true);
+    if (row.exists && first == 0) row.put(0, row.load(row.label), (T)0, true);
   } else {
     const int64_t own = row.label - first; /* 0, 16, 32, ... if it is one of this thread's */
     TVI_UNROLLED
-    for (int j = 0; j < each; j++) {
-      const int64_t k = first + j * TVI_LANES;
-      if (k < job.columns) row.put(k, x[j], x[j], own == j * TVI_LANES);
-    }
+    for (int j = 0; j < each; j++)
+      if (j * TVI_LANES < left) row.put(first + j * TVI_LANES, x[j], x[j], own == j * TVI_LANES);
   }
 }
 
@@ -145,7 +151,7 @@ TVI_INLINE void long_rows(const tvi_rows_job &job) {
   const int64_t first = (int64_t)half * TVI_RUN_ELEMENTS + threadIdx.x % TVI_LANES;
   T acc = Largest<T>::none();
   for (int64_t k = threadIdx.x; k < job.columns; k += blockDim.x)
-    acc = tvi_maximum(acc, row.load(k));
+    acc = tvi_larger(acc, row.load(k));
   row.largest = join_row<Largest<T>>(acc, halves, shared);
 
   Counter<T> counter = {shared + 2 * halves, 0};
