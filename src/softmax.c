@@ -47,9 +47,8 @@ tv_tensor *tvi_rows(const char *who, tv_row_op op, tv_tensor *x, tv_tensor *g, t
     in[i] = given[i] ? tvi_tensor_compact(who, given[i]) : NULL;
     is_done = in[i] || !given[i];
   }
-  const tv_dtype dtype = op == TV_ROWS_CROSS_ENTROPY_GRADIENT ? tvi_wide(x->dtype) : x->dtype;
   if (is_done)
-    y = tvi_tensor_new(who, tvi_tensor_on(x), dtype, x->rank - (op == TV_ROWS_CROSS_ENTROPY),
+    y = tvi_tensor_new(who, tvi_tensor_on(x), x->dtype, x->rank - (op == TV_ROWS_CROSS_ENTROPY),
                        x->shape);
   if (y && y->size) {
     const int64_t columns = x->shape[x->rank - 1];

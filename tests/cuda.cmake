@@ -1,22 +1,25 @@
-# Tests of the CUDA module on the fake driver.
+# Tests of the CUDA module: on the fake driver; or, without it, on that of the machine.
 option(TV_FAKECUDA "test the CUDA module on a driver that needs no GPU" ON)
-if(NOT TV_FAKECUDA)
-  tv_report("fake CUDA" "off")
+set(cuda_environment "TV_BACKEND_PATH=${PROJECT_BINARY_DIR}")
+if(TV_FAKECUDA AND CMAKE_CXX_COMPILER)
+  add_subdirectory(fakecuda)
+  list(APPEND cuda_environment "LD_LIBRARY_PATH=${FAKECUDA_DIR}")
+elseif(TV_FAKECUDA)
+  tv_report("tests of CUDA" "left out, the fake driver needs a C++ compiler")
   return()
-elseif(NOT CMAKE_CXX_COMPILER)
-  tv_report("fake CUDA" "left out, there is no C++ compiler")
+elseif(NOT TV_CUDA_HAS_KERNELS)
+  tv_report("tests of CUDA" "off")
   return()
+else()
+  tv_report("tests of CUDA" "on the driver of this machine")
 endif()
-add_subdirectory(fakecuda)
-
-set(cuda_environment "LD_LIBRARY_PATH=${FAKECUDA_DIR};TV_BACKEND_PATH=${PROJECT_BINARY_DIR}")
 
 # tv_cuda_test(foo [ORDERS] [property...]): test_cuda_foo.c, as tv_test does it, on the fake driver.
 # ORDERS: in all orders of threads and blocks, as cuda_foo.case, @reverse and @shuffled.
 function(tv_cuda_test name)
   cmake_parse_arguments(PARSE_ARGV 1 with "ORDERS" "" "")
   set(orders forward)
-  if(with_ORDERS)
+  if(with_ORDERS AND TARGET fakecuda)
     set(orders forward reverse shuffled)
   endif()
   set(program test_cuda_${name})
@@ -24,9 +27,9 @@ function(tv_cuda_test name)
   target_link_libraries(${program} PRIVATE tv_check ${CMAKE_DL_LIBS})
   target_include_directories(${program} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/fakecuda)
   target_compile_definitions(${program} PRIVATE TV_DATA="${PROJECT_SOURCE_DIR}/data")
-  add_dependencies(${program} fakecuda)
-  if(TARGET tensorvar_cuda)
-    add_dependencies(${program} tensorvar_cuda)
+  add_dependencies(${program} tensorvar_cuda)
+  if(TARGET fakecuda)
+    add_dependencies(${program} fakecuda)
   endif()
   set(list ${CMAKE_CURRENT_BINARY_DIR}/${program}.cases.cmake)
   set(included ${CMAKE_CURRENT_BINARY_DIR}/${program}.cmake)
@@ -43,21 +46,24 @@ endfunction()
 
 tv_cuda_test(convert ORDERS)
 tv_cuda_test(elementwise)
-tv_cuda_test(fake)
-tv_cuda_test(faults)
 tv_cuda_test(gemm)
 tv_cuda_test(index ORDERS)
-tv_cuda_test(lt)
 tv_cuda_test(memory)
 tv_cuda_test(optimize)
-tv_cuda_test(probe)
 tv_cuda_test(product ORDERS)
 tv_cuda_test(random)
 tv_cuda_test(reduce ORDERS)
 tv_cuda_test(rows ORDERS)
 tv_cuda_test(sort ORDERS)
+tv_cuda_test(step ORDERS)
 tv_cuda_test(stream)
 tv_cuda_test(transfer)
+if(TARGET fakecuda) # about the stand-ins themselves, and what only they can be asked to do
+  tv_cuda_test(fake)
+  tv_cuda_test(faults)
+  tv_cuda_test(lt)
+  tv_cuda_test(probe)
+endif()
 
 # Programs of the CPU once more, on the fake GPU: their cases begin with it as the current device, and
 # values are fetched to be compared. One test for a program, cuda0.foo. Cases that follow are left
@@ -117,3 +123,16 @@ tv_cuda_again(variable
   new_has_defaults # asks for the CPU
   readers_see_whole_versions_while_others_write) # other threads begin on the CPU
 tv_cuda_again(weak)
+
+if(TARGET fakecuda AND TV_EXAMPLES AND NOT TV_SANITIZE)
+  add_test(NAME example.train_digits_on_cuda
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda_digits.sh $<TARGET_FILE:train_digits>
+            ${PROJECT_SOURCE_DIR}/data ${FAKECUDA_DIR})
+  set_tests_properties(example.train_digits_on_cuda PROPERTIES LABELS example TIMEOUT 600
+    ENVIRONMENT TV_BACKEND_PATH=${PROJECT_BINARY_DIR})
+endif()
+if(TV_CUDA_HAS_KERNELS)
+  add_test(NAME house.cuda_kernels_are_wide_and_small
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cuda_kernels.sh ${TV_CUDA_FOLDER}
+            $<TARGET_FILE:tensorvar_cuda> ${TV_CUDA_KERNELS})
+endif()

@@ -66,10 +66,13 @@ static void layouts_of_row(intptr_t op) {
 static void sizes_of_row(intptr_t op) {
   static const int64_t sizes[] = {0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 255, 4095, 4097, 8197};
   static const int whole[3] = {CUDA_WHOLE, CUDA_WHOLE, CUDA_WHOLE};
+  static const int unaligned[3] = {CUDA_UNALIGNED, CUDA_WHOLE, CUDA_UNALIGNED};
   for (tv_dtype dtype = TV_BOOL; dtype < TV_DTYPE_COUNT; dtype++) {
     if (!(tvi_op_info[op].loops >> dtype & 1)) continue;
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
       once((int)op, dtype, whole, 1, sizes[k]);
+      once((int)op, dtype, unaligned, 1, sizes[k]);
+    }
   }
 }
 

@@ -18,7 +18,7 @@ static void compare(const uint64_t *keys, int64_t n) {
 
 static const int64_t sizes[] = {0, 1, 2, 31, 33, 255, 257, 4095, 4096, 4097, 9000};
 enum { SIZES = sizeof sizes / sizeof *sizes, MOST = 9000 };
-static uint64_t keys[260 * 4096 + 1];
+static uint64_t keys[40 * 4096 + 1];
 
 TEST(keys_of_all_widths) {
   static const uint64_t masks[] = {
@@ -37,10 +37,10 @@ TEST(keys_in_order_and_against_it) {
   compare(keys, MOST);
 }
 
-/* More tiles than a scan takes at a time. */
+/* More tiles than a thread of a scan takes. */
 TEST(many_tiles) {
   const int64_t n = sizeof keys / sizeof *keys;
-  for (int64_t i = 0; i < n; i++) keys[i] = cpu_random() & 3;
+  for (int64_t i = 0; i < n; i++) keys[i] = cpu_random() & 0x3f03;
   compare(keys, n);
 }
 

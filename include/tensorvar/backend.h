@@ -138,11 +138,12 @@ typedef enum tv_row_op {
 } tv_row_op;
 
 /** Whole rows in one pass; z is a row less its largest element. f32 and f64, and f16 and bf16,
- * which are computed in f32. Everything is compact, in C order; columns > 0. The bits are those of
- * the public ops that src/softmax.c and src/loss.c compose where the slot is empty. */
+ * which are computed in f32 and rounded once. Everything is compact, in C order; columns > 0. The
+ * bits are those of the public ops that src/softmax.c and src/loss.c compose where the slot is
+ * empty. */
 typedef struct tv_rows {
   tv_row_op op;
-  tv_dtype dtype; /* of x, g and out; out of the gradient is f32 for f16 and bf16 */
+  tv_dtype dtype; /* of x, g and out */
   int64_t rows, columns;
   const void *x, *g;     /* g [rows]: of the gradient only */
   const int64_t *labels; /* [rows], 0 <= label < columns: of the last two only */
@@ -237,7 +238,8 @@ typedef struct tv_backend {
   void (*pinned_release)(void *self, void *block);
   /** Fill in what the allocator holds: held, held_peak, held_free, largest_free, limit. */
   tv_status (*memory)(void *self, tv_memory_stats *stats);
-  /** The device was asked for by name: make it ready, or say in one sentence why it cannot be used. */
+  /** The device was asked for by name: make it ready, or say in one sentence why it cannot be used.
+   */
   tv_status (*ready)(void *self);
   /** Give what is cached and free back to the system. */
   tv_status (*trim)(void *self);

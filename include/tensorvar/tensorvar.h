@@ -16,8 +16,8 @@
  * failure nothing has changed and nothing is lost. The library never prints, exits, aborts or
  * installs a handler.
  *
- * Threads. Any function may be called from any thread. Scopes, tapes, errors, the current device and
- * the current stream belong to the thread.
+ * Threads. Any function may be called from any thread. Scopes, tapes, errors, the current device
+ * and the current stream belong to the thread.
  *
  * Devices. An op runs where its operands are, and nothing is moved but by tv_to. On a device with
  * queues an op returns when its work is queued; whoever asks for a value waits for it.

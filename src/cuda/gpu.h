@@ -39,7 +39,7 @@ typedef struct tvi_grid {
   unsigned shared;  /* bytes of dynamic shared memory */
 } tvi_grid;
 
-/* Queue a kernel that has one parameter, the struct `job` of at most 4 KiB, which is copied.
+/* Queue a kernel that has one parameter, the struct `job` of at most 32,764 bytes, which is copied.
  * TV_EDEVICE if the device is lost or the driver refuses; TV_EUNSUPPORTED if there is no such
  * kernel. */
 tv_status tvi_launch(tvi_gpu *gpu, void *stream, tvi_kernel kernel, tvi_grid grid, const void *job);

@@ -39,7 +39,7 @@ static int64_t blocks_for(int64_t n) {
 static void operands_fill(tvi_pointwise_operands *operands, const tvi_plan *plan) {
   for (int k = 0; k < plan->n_operands; k++) {
     operands->data[k] = (unsigned char *)plan->base[k];
-    operands->reading[k] = TVI_READ_ELEMENTS;
+    operands->reading[k] = TVI_READ_EACH;
     if (plan->base[k]) continue;
     operands->reading[k] = TVI_READ_IMMEDIATE;
     memcpy(operands->immediate[k], plan->immediate[k], (size_t)plan->items[k]);
@@ -58,11 +58,11 @@ static bool has_rows(const tvi_plan *plan, int64_t width) {
   return true;
 }
 
-/* Whether every vector of every row begins at a multiple of its size. */
-static bool is_aligned(const tvi_plan *plan, int k, int64_t bytes) {
-  uint64_t all = (uint64_t)(uintptr_t)plan->base[k];
-  for (int axis = 0; axis < plan->rank - 1; axis++) all |= (uint64_t)plan->steps[k][axis];
-  return all % (uint64_t)bytes == 0;
+/* Whether every row of the result begins at a multiple of a vector. */
+static bool is_aligned(const tvi_plan *plan, int64_t width) {
+  uint64_t all = (uint64_t)(uintptr_t)plan->base[0];
+  for (int axis = 0; axis < plan->rank - 1; axis++) all |= (uint64_t)plan->steps[0][axis];
+  return all % (uint64_t)(width * plan->items[0]) == 0;
 }
 
 static tv_status run_vectors(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64_t width,
@@ -71,17 +71,15 @@ static tv_status run_vectors(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int6
   tvi_vector_job job;
   memset(&job, 0, sizeof job);
   operands_fill(&job.operands, plan);
-  for (int k = 0; k < plan->n_operands; k++) {
-    if (!plan->base[k]) continue;
-    if (inner < 0 || plan->steps[k][inner] == 0)
-      job.operands.reading[k] = k ? TVI_READ_ONE : TVI_READ_ELEMENTS;
-    else if (is_aligned(plan, k, width * plan->items[k]))
-      job.operands.reading[k] = TVI_READ_VECTORS;
-  }
+  for (int k = 1; k < plan->n_operands; k++)
+    if (plan->base[k] && (inner < 0 || plan->steps[k][inner] == 0))
+      job.operands.reading[k] = TVI_READ_ONE;
   const int64_t row = inner < 0 ? 1 : plan->shape[inner];
-  const int64_t per_row = (row + width - 1) / width, vectors = plan->size / row * per_row;
+  const int64_t lead = is_aligned(plan, width) ? 0 : width - 1;
+  const int64_t per_row = (lead + row + width - 1) / width;
+  const int64_t vectors = plan->size / row * per_row;
   job.vectors = (uint32_t)vectors;
-  job.width = (uint32_t)row;
+  job.width = (int32_t)row;
   job.per_row = tvi_divider32_of((uint32_t)per_row);
   job.rank = inner < 0 ? 0 : (uint32_t)inner;
   for (int i = 0; i < inner; i++) {

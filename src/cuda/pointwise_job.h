@@ -37,8 +37,7 @@ TVI_SCALAR tvi_divider32 tvi_divider32_of(uint32_t by) { /* 0 < by < 2^31 */
 
 /* How a kernel of the vector variant reads an operand along a row. */
 enum {
-  TVI_READ_VECTORS,  /* consecutive, every vector of every row aligned to its size */
-  TVI_READ_ELEMENTS, /* consecutive */
+  TVI_READ_EACH,     /* consecutive; as vectors where they are aligned */
   TVI_READ_ONE,      /* the same one */
   TVI_READ_IMMEDIATE /* the one in the job */
 };
@@ -52,9 +51,10 @@ typedef struct tvi_pointwise_operands {
 /* Rows of consecutive elements, cut into vectors. A flat array is one row. */
 typedef struct tvi_vector_job {
   tvi_pointwise_operands operands;
-  uint32_t vectors, width; /* of all rows; elements of a row */
-  uint32_t rank;           /* of axes */
-  tvi_divider32 per_row;   /* vectors */
+  uint32_t vectors;      /* of all rows */
+  int32_t width;         /* elements of a row */
+  uint32_t rank;         /* of axes */
+  tvi_divider32 per_row; /* vectors: one more than fit, where rows are not aligned */
   tvi_divider32 axes[TVI_VECTOR_AXES];
   int64_t steps[TVI_VECTOR_AXES][TVI_POINTWISE_OPERANDS];
 } tvi_vector_job;

@@ -36,7 +36,7 @@ static tv_status launch(tvi_gpu *gpu, void *stream, const char *base, tv_dtype d
 static tv_status sort(tvi_gpu *gpu, void *stream, tvi_sort_job *job, int passes, tv_dtype counts) {
   tv_status status =
       launch(gpu, stream, "sort_probe", TV_DTYPE_NONE, job->probe_blocks, TVI_SORT_THREADS, job);
-  if (!status) status = launch(gpu, stream, "sort_plan", TV_DTYPE_NONE, 1, 1, job);
+  if (!status) status = launch(gpu, stream, "sort_plan", TV_DTYPE_NONE, 1, TVI_SORT_THREADS, job);
   for (job->pass = 0; job->pass < passes && !status; job->pass++) {
     status = launch(gpu, stream, "sort_count", counts, job->tiles, TVI_SORT_THREADS, job);
     if (!status)

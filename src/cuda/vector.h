@@ -57,7 +57,12 @@ struct tvi_word<8> {
   typedef uint64_t type;
 };
 
-/* Aligned to the vector's size. */
+template <class T, int n>
+TVI_INLINE bool tvi_is_aligned(const unsigned char *at) {
+  return reinterpret_cast<uintptr_t>(at) % (n * sizeof(T)) == 0;
+}
+
+/* Assumes: aligned. */
 template <class T, int n>
 TVI_INLINE tvi_vector<T, n> tvi_vector_load(const unsigned char *from) {
   tvi_vector<T, n> v;
@@ -134,7 +139,7 @@ TVI_INLINE tvi_vector<T, n> tvi_operand_load(const tvi_pointwise_operands &opera
     else if (count)
       one = *reinterpret_cast<const T *>(from);
     for (int j = 0; j < n; j++) v.at[j] = one;
-  } else if (reading == TVI_READ_VECTORS && count == n) {
+  } else if (count == n && tvi_is_aligned<T, n>(from)) {
     v = tvi_vector_load<T, n>(from);
   } else if constexpr (tvi_is_queued<T, n>) {
     tvi_queue q = {0, 0};
@@ -192,11 +197,11 @@ TVI_INLINE tvi_vector<typename Op::Out, n> tvi_values(const tvi_read<Op, n> &r) 
 }
 
 template <class Op, int n>
-TVI_INLINE void tvi_write_result(const tvi_pointwise_operands &operands, const tvi_read<Op, n> &r) {
+TVI_INLINE void tvi_write_result(const tvi_read<Op, n> &r) {
   if (r.count == 0) return;
   typedef typename Op::Out Out;
   const tvi_vector<Out, n> result = tvi_values(r);
-  if (operands.reading[0] == TVI_READ_VECTORS && r.count == n) {
+  if (r.count == n && tvi_is_aligned<Out, n>(r.out)) {
     tvi_vector_store(r.out, result);
   } else if constexpr (n > 4) {
     tvi_queue q = tvi_queue_of(result);
@@ -223,24 +228,30 @@ TVI_INLINE void tvi_walk(const Job &job, uint32_t i, int64_t *offset) {
   }
 }
 
+/* Vectors of a row begin where those of the result are aligned: the first may be cut, and begins
+ * with the row. */
 template <class Op>
 TVI_INLINE tvi_read<Op, Op::width> tvi_read_vector(const tvi_vector_job &job, uint32_t vector) {
   int64_t offset[TVI_POINTWISE_OPERANDS] = {0};
-  uint32_t column = vector, count = 0;
+  constexpr int32_t n = Op::width;
+  int32_t column = 0, count = 0;
   if (vector < job.vectors) {
     if (job.rank) {
       const uint32_t row = tvi_quotient(vector, job.per_row);
-      column -= row * job.per_row.by;
+      vector -= row * job.per_row.by;
       tvi_walk<1 + Op::inputs>(job, row, offset);
     }
-    column *= Op::width;
-    count = job.width - column < Op::width ? job.width - column : Op::width;
+    const uintptr_t start = reinterpret_cast<uintptr_t>(job.operands.data[0] + offset[0]);
+    column = (int32_t)vector * n - (int32_t)(start / sizeof(typename Op::Out) % n);
+    count = job.width - column < n ? job.width - column : n;
+    if (column < 0) count += column, column = 0;
+    if (count < 0) count = 0;
   }
   const int64_t items[TVI_POINTWISE_OPERANDS] = {sizeof(typename Op::Out), sizeof(typename Op::A),
                                                  sizeof(typename Op::B), sizeof(typename Op::C)};
   for (int k = 0; k <= Op::inputs; k++)
-    if (job.operands.reading[k] < TVI_READ_ONE) offset[k] += column * items[k];
-  return tvi_read_operands<Op, Op::width>(job.operands, offset, count);
+    if (job.operands.reading[k] == TVI_READ_EACH) offset[k] += column * items[k];
+  return tvi_read_operands<Op, n>(job.operands, offset, (uint32_t)count);
 }
 
 template <class Op>
@@ -251,17 +262,16 @@ TVI_INLINE tvi_read<Op, 1> tvi_read_element(const tvi_strided_job &job, uint32_t
 }
 
 template <class Op, int n>
-TVI_INLINE void tvi_write_both(const tvi_pointwise_operands &operands, tvi_read<Op, n> now,
-                               const tvi_read<Op, n> &next) {
+TVI_INLINE void tvi_write_both(tvi_read<Op, n> now, const tvi_read<Op, n> &next) {
   if constexpr (Op::weight > 0) {
     TVI_UNROLL(1)
     for (int k = 0; k < TVI_POINTWISE_AT_ONCE; k++) {
-      tvi_write_result(operands, now);
+      tvi_write_result(now);
       now = next;
     }
   } else {
-    tvi_write_result(operands, now);
-    tvi_write_result(operands, next);
+    tvi_write_result(now);
+    tvi_write_result(next);
   }
 }
 
@@ -272,7 +282,7 @@ TVI_INLINE void tvi_run_vector(const tvi_vector_job &job) {
   const uint32_t first = TVI_FIRST_INDEX;
   const tvi_read<Op, Op::width> now = tvi_read_vector<Op>(job, first);
   const tvi_read<Op, Op::width> next = tvi_read_vector<Op>(job, first + TVI_POINTWISE_THREADS);
-  tvi_write_both(job.operands, now, next);
+  tvi_write_both(now, next);
 }
 
 template <class Op>
@@ -280,7 +290,7 @@ TVI_INLINE void tvi_run_strided(const tvi_strided_job &job) {
   const uint32_t first = TVI_FIRST_INDEX;
   const tvi_read<Op, 1> now = tvi_read_element<Op>(job, first);
   const tvi_read<Op, 1> next = tvi_read_element<Op>(job, first + TVI_POINTWISE_THREADS);
-  tvi_write_both(job.operands, now, next);
+  tvi_write_both(now, next);
 }
 
 /* The kernels of an op, by the op's name. */

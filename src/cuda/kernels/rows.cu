@@ -66,13 +66,14 @@ struct Row {
     sum = total;
     if (kind == LOG_SOFTMAX || kind == ENTROPY) log_sum = tvi_log(total);
   }
-  /* Assumes: x = element k, of a row that there is, and e = exp(x - largest): whichever it uses. */
-  TVI_INLINE void put(int64_t k, T x, T e) const {
+  /* Assumes: x = element k, of a row that there is, and e = exp(x - largest): whichever it uses.
+   * Of a loss x is the label's. */
+  TVI_INLINE void put(int64_t k, T x, T e, bool is_label) const {
     const int64_t at = row * job.columns + k;
     if (kind == SOFTMAX) ((S *)job.out)[at] = E::put(e / sum);
     if (kind == LOG_SOFTMAX) ((S *)job.out)[at] = E::put(x - largest - log_sum);
-    if (kind == ENTROPY && k == label) ((S *)job.out)[row] = E::put(log_sum - (x - largest));
-    if (kind == GRADIENT) ((T *)job.out)[at] = g * (e / sum - (T)(k == label));
+    if (kind == ENTROPY) ((S *)job.out)[row] = E::put(log_sum - (x - largest));
+    if (kind == GRADIENT) ((S *)job.out)[at] = E::put(g * (e / sum - (T)is_label));
   }
 };
 
@@ -101,10 +102,15 @@ TVI_INLINE void rows(const tvi_rows_job &job) {
   }
   row.found(join_row<tvi_sum<T>>(acc, halves, shared + blockDim.x / TVI_LANES));
   if (row.row >= job.rows) return;
-  TVI_UNROLLED
-  for (int j = 0; j < each; j++) {
-    const int64_t k = first + j * TVI_LANES;
-    if (k < job.columns) row.put(k, x[j], x[j]);
+  if constexpr (kind == ENTROPY) {
+    if (first == 0) row.put(0, row.load(row.label), (T)0, true);
+  } else {
+    const int64_t own = row.label - first; /* 0, 16, 32, ... if it is one of this thread's */
+    TVI_UNROLLED
+    for (int j = 0; j < each; j++) {
+      const int64_t k = first + j * TVI_LANES;
+      if (k < job.columns) row.put(k, x[j], x[j], own == j * TVI_LANES);
+    }
   }
 }
 
@@ -159,12 +165,12 @@ TVI_INLINE void long_rows(const tvi_rows_job &job) {
   __syncthreads();
   row.found(shared[0]);
   if constexpr (kind == ENTROPY) {
-    if (threadIdx.x == 0) row.put(row.label, row.load(row.label), (T)0);
+    if (threadIdx.x == 0) row.put(0, row.load(row.label), (T)0, true);
   } else {
     TVI_UNROLLED_BY(4)
     for (int64_t k = threadIdx.x; k < job.columns; k += blockDim.x) {
       const T x = row.load(k);
-      row.put(k, x, Row<E, kind>::needs_power ? tvi_exp(x - row.largest) : (T)0);
+      row.put(k, x, Row<E, kind>::needs_power ? tvi_exp(x - row.largest) : (T)0, k == row.label);
     }
   }
 }

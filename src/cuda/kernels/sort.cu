@@ -17,25 +17,34 @@
 constexpr int threads = TVI_SORT_THREADS, warps = threads / 32, digits = TVI_SORT_DIGITS;
 constexpr int per_warp = TVI_SORT_TILE / warps;
 
-TV_KERNEL(sort_probe, tvi_sort_job job) {
-  TV_SHARED(uint64_t, warp_bits, warps);
+/* Bits that any thread has; in the first thread only. Assumes: `shared` [warps]. */
+TVI_INLINE uint64_t bits_of_block(uint64_t bits, uint64_t *shared) {
+  for (unsigned lane = 16; lane; lane /= 2) bits |= tvi_exchange(bits, lane);
+  if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = bits;
+  __syncthreads();
+  if (threadIdx.x == 0)
+    for (int warp = 1; warp < warps; warp++) bits |= shared[warp];
+  return bits;
+}
+
+TV_KERNEL_OF(threads, sort_probe, tvi_sort_job job) {
+  TV_SHARED(uint64_t, shared, warps);
   const uint64_t first = job.keys[0];
   uint64_t bits = 0;
   const int64_t step = (int64_t)gridDim.x * threads;
   for (int64_t i = (int64_t)blockIdx.x * threads + threadIdx.x; i < job.n; i += step)
     bits |= job.keys[i] ^ first;
-  for (unsigned lane = 16; lane; lane /= 2) bits |= tvi_exchange(bits, lane);
-  if (threadIdx.x % 32 == 0) warp_bits[threadIdx.x / 32] = bits;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (int warp = 1; warp < warps; warp++) bits |= warp_bits[warp];
-  job.probes[blockIdx.x] = bits;
+  bits = bits_of_block(bits, shared);
+  if (threadIdx.x == 0) job.probes[blockIdx.x] = bits;
 }
 
-/* One thread. */
-TV_KERNEL_NO_SYNC(sort_plan, tvi_sort_job job) {
+/* One block. */
+TV_KERNEL_OF(threads, sort_plan, tvi_sort_job job) {
+  TV_SHARED(uint64_t, shared, warps);
   uint64_t bits = 0xff;
-  for (int i = 0; i < job.probe_blocks; i++) bits |= job.probes[i];
+  for (int i = threadIdx.x; i < job.probe_blocks; i += threads) bits |= job.probes[i];
+  bits = bits_of_block(bits, shared);
+  if (threadIdx.x != 0) return;
   int source = -1, last = 0;
   for (int pass = 0; pass < TVI_SORT_PASSES; pass++) {
     job.plan->is_active[pass] = (bits >> 8 * pass & 0xff) != 0;
@@ -96,15 +105,24 @@ TVI_INLINE P sum_before(P x, P *shared, P *total) {
 
 template <class P>
 TVI_INLINE void scan(const tvi_sort_job &job) {
+  constexpr int each = 8; /* tiles a thread takes at a time */
   TV_SHARED(P, shared, warps);
   if (!job.plan->is_active[job.pass]) return;
   P *const counts = (P *)job.counts + blockIdx.x * job.tiles;
   P before = 0;
-  for (int64_t first = 0; first < job.tiles; first += threads) {
-    const int64_t at = first + threadIdx.x;
-    P total;
-    const P sum = sum_before(at < job.tiles ? counts[at] : (P)0, shared, &total);
-    if (at < job.tiles) counts[at] = before + sum;
+  for (int64_t first = 0; first < job.tiles; first += threads * each) {
+    const int64_t at = first + (int64_t)threadIdx.x * each;
+    P x[each], sum = 0, total;
+    TVI_UNROLLED
+    for (int i = 0; i < each; i++) x[i] = at + i < job.tiles ? counts[at + i] : (P)0;
+    TVI_UNROLLED
+    for (int i = 0; i < each; i++) sum += x[i];
+    sum = before + sum_before(sum, shared, &total);
+    TVI_UNROLLED
+    for (int i = 0; i < each; i++) {
+      if (at + i < job.tiles) counts[at + i] = sum;
+      sum += x[i];
+    }
     before += total;
     __syncthreads();
   }
