@@ -60,9 +60,15 @@ tv_cuda_test(stream)
 tv_cuda_test(transfer)
 if(TARGET fakecuda) # about the stand-ins themselves, and what only they can be asked to do
   tv_cuda_test(fake)
+  if(NOT TV_SANITIZE MATCHES "thread") # a thousand processes, each slow to begin
   tv_cuda_test(faults)
+endif()
   tv_cuda_test(lt)
   tv_cuda_test(probe)
+endif()
+
+if(TV_SANITIZE MATCHES "thread") # each CUDA thread is a fiber of its own there: only kernels' own tests
+  return()
 endif()
 
 # Programs of the CPU once more, on the fake GPU: their cases begin with it as the current device, and
