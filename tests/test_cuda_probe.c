@@ -206,9 +206,9 @@ TEST(gpu_too_old) {
 
 TEST(gpu_is_taken) {
   char fault[64];
-  const int k = atoi(said("counts", 0, NULL));
+  const long k = strtol(said("counts", 0, NULL), NULL, 10);
   CHECK(k > 0);
-  snprintf(fault, sizeof fault, "FAKECUDA_FAIL=%d:46", k);
+  snprintf(fault, sizeof fault, "FAKECUDA_FAIL=%ld:46", k);
   const char *const text = said("uses", 1, (const char *const[]){fault});
   const char start[] = "TV_EDEVICE: cuda:0: cuDevicePrimaryCtxRetain failed: ";
   CHECK(strstr(text, "cuDevicePrimaryCtxRetain failed: CUDA_ERROR_DEVICE_UNAVAILABLE (46)\n"));
