@@ -19,7 +19,7 @@ endif()
 function(tv_cuda_test name)
   cmake_parse_arguments(PARSE_ARGV 1 with "ORDERS" "" "")
   set(orders forward)
-  if(with_ORDERS AND TARGET fakecuda)
+  if(with_ORDERS AND TARGET fakecuda AND NOT TV_SANITIZE MATCHES "thread") # finds races in each order
     set(orders forward reverse shuffled)
   endif()
   set(program test_cuda_${name})
@@ -60,9 +60,15 @@ tv_cuda_test(stream)
 tv_cuda_test(transfer)
 if(TARGET fakecuda) # about the stand-ins themselves, and what only they can be asked to do
   tv_cuda_test(fake)
-  tv_cuda_test(faults)
+  if(NOT TV_SANITIZE MATCHES "thread") # a thousand processes, each slow to begin
+    tv_cuda_test(faults)
+  endif()
   tv_cuda_test(lt)
   tv_cuda_test(probe)
+endif()
+
+if(TV_SANITIZE MATCHES "thread") # each CUDA thread is a fiber of its own there: only kernels' own tests
+  return()
 endif()
 
 # Programs of the CPU once more, on the fake GPU: their cases begin with it as the current device, and

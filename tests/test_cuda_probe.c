@@ -131,8 +131,10 @@ static const char *setting(const char *name, const char *value) {
 }
 
 static const char *fake_folder(void) {
-  const char *const folder = getenv("LD_LIBRARY_PATH");
-  if (!folder) SKIP("LD_LIBRARY_PATH does not name the fake driver's folder");
+  static char folder[4096];
+  const char *const named = getenv("LD_LIBRARY_PATH");
+  if (!named || !realpath(named, folder))
+    SKIP("LD_LIBRARY_PATH does not name the fake driver's folder");
   return folder;
 }
 
@@ -206,9 +208,9 @@ TEST(gpu_too_old) {
 
 TEST(gpu_is_taken) {
   char fault[64];
-  const int k = atoi(said("counts", 0, NULL));
+  const long k = strtol(said("counts", 0, NULL), NULL, 10);
   CHECK(k > 0);
-  snprintf(fault, sizeof fault, "FAKECUDA_FAIL=%d:46", k);
+  snprintf(fault, sizeof fault, "FAKECUDA_FAIL=%ld:46", k);
   const char *const text = said("uses", 1, (const char *const[]){fault});
   const char start[] = "TV_EDEVICE: cuda:0: cuDevicePrimaryCtxRetain failed: ";
   CHECK(strstr(text, "cuDevicePrimaryCtxRetain failed: CUDA_ERROR_DEVICE_UNAVAILABLE (46)\n"));
@@ -219,11 +221,11 @@ TEST(a_cublaslt_without_its_calls) {
   const char *const names[] = {"libcuda.so.1", "libcublasLt.so.13"};
   const char *const files[] = {"libcuda.so.1", "libcuda.so.1"};
   const char *const folder = folder_with(2, names, files);
-  SAYS("uses",
-       "cpu: ok\nadd: ok\nmatmul: TV_EDEVICE: matmul: the cuBLASLt found has no cublasLtCreate\n"
-       "add again: ok\n",
-       setting("LD_LIBRARY_PATH", folder));
+  const char *const text = said("uses", 1, (const char *[]){setting("LD_LIBRARY_PATH", folder)});
   folder_drop(folder, 2, names);
+  SAME_TEXT(text,
+            "cpu: ok\nadd: ok\nmatmul: TV_EDEVICE: matmul: the cuBLASLt found has no "
+            "cublasLtCreate\nadd again: ok\n");
 }
 
 TEST(no_cublaslt) {
@@ -232,12 +234,14 @@ TEST(no_cublaslt) {
     SKIP("the toolkit's is where it is looked for");
   const char *const names[] = {"libcuda.so.1"};
   const char *const folder = folder_with(1, names, names);
-  SAYS("uses",
-       "cpu: ok\nadd: ok\nmatmul: TV_EDEVICE: matmul: cuda:0 needs cuBLASLt, and there is no "
-       "libcublasLt.so.13 or .12 in TV_CUDA_LIBS, in CUDA_HOME, or where the loader looks\n"
-       "add again: ok\n",
-       setting("LD_LIBRARY_PATH", folder), "CUDA_HOME=/nowhere", "TV_CUDA_LIBS=");
+  const char *const text = said(
+      "uses", 3,
+      (const char *[]){setting("LD_LIBRARY_PATH", folder), "CUDA_HOME=/nowhere", "TV_CUDA_LIBS="});
   folder_drop(folder, 1, names);
+  SAME_TEXT(text,
+            "cpu: ok\nadd: ok\nmatmul: TV_EDEVICE: matmul: cuda:0 needs cuBLASLt, and there is no "
+            "libcublasLt.so.13 or .12 in TV_CUDA_LIBS, in CUDA_HOME, or where the loader looks\n"
+            "add again: ok\n");
 }
 
 TEST(forked_child) {

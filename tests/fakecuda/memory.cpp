@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "fakecuda.h"
 
@@ -14,6 +15,29 @@ namespace {
 // them, and end within an alignment before a page that cannot be touched.
 constexpr size_t kArenaBytes = 64ull << 30, kAlign = 256;
 constexpr unsigned char kPoison = 0xff;
+
+// Blocks are private views of a file of poison: a page of one costs nothing until it is touched,
+// and neither does protecting it.
+constexpr size_t kPoisonBytes = 2 << 20;
+
+int poison_file() {
+  static int file = -1;
+  if (file >= 0) return file;
+  file = memfd_create("poison", MFD_CLOEXEC);
+  const std::vector<unsigned char> bytes(kPoisonBytes, kPoison);
+  if (file < 0 || write(file, bytes.data(), bytes.size()) != (ssize_t)bytes.size()) abort();
+  return file;
+}
+
+bool map_poison(char *at, size_t bytes) {
+  for (size_t done = 0; done < bytes; done += kPoisonBytes) {
+    const size_t n = bytes - done < kPoisonBytes ? bytes - done : kPoisonBytes;
+    if (mmap(at + done, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+             poison_file(), 0) == MAP_FAILED)
+      return false;
+  }
+  return true;
+}
 
 struct Arena {
   char *base = nullptr;
@@ -31,15 +55,16 @@ struct Arena {
     const size_t pages = mapped(bytes);
     if (used + pages + kPage > kArenaBytes) return nullptr;
     char *const start = base + used;
-    if (mprotect(start, pages, PROT_READ | PROT_WRITE)) return nullptr;
+    if (!map_poison(start, pages)) return nullptr;
     used += pages + kPage;
-    memset(start, kPoison, pages);
     return start + pages - (bytes + kAlign - 1) / kAlign * kAlign;
   }
+  char *first_page(const void *block) const {
+    const size_t at = (size_t)(static_cast<const char *>(block) - base);
+    return base + at / kPage * kPage;
+  }
   void protect(const void *block, size_t bytes, int rights) const {
-    char *const first =
-        base + (static_cast<const char *>(block) - base) / (ptrdiff_t)kPage * (ptrdiff_t)kPage;
-    mprotect(first, mapped(bytes), rights);
+    mprotect(first_page(block), mapped(bytes), rights);
   }
   // Whether nobody has written between the end of the block and its page's.
   bool is_whole(const void *block, size_t bytes) const {
@@ -49,10 +74,8 @@ struct Arena {
     return true;
   }
   void drop(void *block, size_t bytes) const {
-    protect(block, bytes, PROT_NONE);
-    char *const first =
-        static_cast<char *>(block) - (mapped(bytes) - (bytes + kAlign - 1) / kAlign * kAlign);
-    madvise(first, mapped(bytes), MADV_DONTNEED);
+    mmap(first_page(block), mapped(bytes), PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
   }
   bool holds(const void *address, size_t bytes) const {
     const char *const start = static_cast<const char *>(address);
