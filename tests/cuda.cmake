@@ -81,7 +81,9 @@ function(tv_cuda_again name)
     ENVIRONMENT "${cuda_environment};TV_TEST_DEVICE=cuda:0;TV_OPENBLAS=none")
 endfunction()
 
-tv_cuda_again(assign updates_go_in_place) # counts blocks of the CPU
+tv_cuda_again(assign
+  updates_go_in_place # counts blocks of the CPU
+  exclusive_map_is_in_place_where_nobody_holds_the_bytes) # of the CPU
 tv_cuda_again(backward)
 tv_cuda_again(cast same_dtype_is_the_same_handle) # looks for the CPU's own handle
 tv_cuda_again(concat

@@ -122,11 +122,10 @@ static const char *said(const char *what, int n, const char *const *settings) {
                  (const char *const[]){__VA_ARGS__}),                               \
             text)
 
-/* "NAME=value", kept until the end of the program. */
+/* "NAME=value", kept until the next. */
 static const char *setting(const char *name, const char *value) {
-  const size_t room = strlen(name) + strlen(value) + 2;
-  char *const text = malloc(room);
-  snprintf(text, room, "%s=%s", name, value);
+  static char text[4200];
+  snprintf(text, sizeof text, "%s=%s", name, value);
   return text;
 }
 
