@@ -234,7 +234,8 @@ tv_status tv_tensor_copy_out_later(tv_tensor *x, void *out, int64_t capacity) {
     return tvi_fail_status(TV_EVALUE, "tensor_copy_out_later: room for %lld bytes, there are %lld",
                            (long long)capacity, (long long)bytes);
   tv_tensor *const packed = tvi_tensor_compact("tensor_copy_out_later", x);
-  tv_status status = packed ? tvi_stream_reads(packed) : tvi_failure();
+  if (!packed) return tvi_failure();
+  tv_status status = tvi_stream_reads(packed);
   if (!status)
     status = on->backend.copy_out_later(on->self, out, packed->data, bytes,
                                         tvi_stream_now(tvi_tensor_on(x)));

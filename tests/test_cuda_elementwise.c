@@ -36,7 +36,7 @@ static void once(int op, tv_dtype dtype, const int *layouts, int64_t rows, int64
   tv_tensor *near[3], *away[3];
   char what[100];
   tv_scope_begin(&scope);
-  for (int k = 0; k < row->n_inputs; k++) {
+  for (int k = 0; k < row->n_inputs && k < TV_MAX_INPUTS; k++) {
     const tv_dtype of = row->inputs[k] == 'c' ? TV_BOOL : dtype;
     const cuda_pair x = cuda_random(of, layouts[k], rows, columns, is_wild(op, dtype));
     near[k] = x.near;

@@ -14,18 +14,6 @@
 #include "kernel.h"
 #include "scalar.h"
 
-#define TVI_INLINE __device__ __forceinline__
-
-/* Before a loop whose arrays should stay in registers; by 1: that should stay short. */
-#ifdef __CUDACC__
-#define TVI_UNROLLED _Pragma("unroll")
-#define TVI_PRAGMA(text) _Pragma(#text)
-#define TVI_UNROLLED_BY(n) TVI_PRAGMA(unroll n)
-#else
-#define TVI_UNROLLED
-#define TVI_UNROLLED_BY(n)
-#endif
-
 /* How an element lies in memory, and the type that computes. */
 #define TVI_ELEMENT(tag, TAG, S, C, load, store, ...)      \
   struct of_##tag {                                        \

@@ -44,4 +44,16 @@
 
 #endif
 
+#define TVI_INLINE __device__ __forceinline__
+
+/* Before a loop whose arrays should stay in registers; by 1: that should stay short. */
+#ifdef __CUDACC__
+#define TVI_UNROLLED _Pragma("unroll")
+#define TVI_PRAGMA(text) _Pragma(#text)
+#define TVI_UNROLLED_BY(n) TVI_PRAGMA(unroll n)
+#else
+#define TVI_UNROLLED
+#define TVI_UNROLLED_BY(n)
+#endif
+
 #endif

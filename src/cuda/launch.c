@@ -93,7 +93,7 @@ static tv_status launch(tvi_gpu *gpu, void *stream, tvi_kernel kernel, tvi_grid 
     pthread_mutex_unlock(&gpu->lock);
     if (status) return status;
   }
-  const CUstream cu = tvi_stream_of(gpu, stream)->cu;
+  struct CUstream_st *const cu = tvi_stream_of(gpu, stream)->cu;
   void *params[] = {(void *)(uintptr_t)job};
   const uint64_t number = atomic_fetch_add_explicit(&gpu->launches, 1, memory_order_relaxed);
   atomic_store_explicit(&gpu->recent[number % TVI_RECENT], f->name, memory_order_relaxed);

@@ -182,7 +182,7 @@ static tv_status run_part(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64_t
     if (axis_across(whole, k) < 0) continue;
     scratch_plan(whole, k, &copy);
     const int across = axis_across(&copy, 1);
-    if (across < 0) continue; /* little of it, many times */
+    if (copy.rank < 2 || across < 0) continue; /* little of it, many times */
     bytes[k] = copy.size * copy.items[0];
     status = tvi_gpu_reserve(gpu, bytes[k], stream, &blocks[k]);
     if (status) break;

@@ -56,7 +56,7 @@ struct tvi_op_of {
 #define OF_ONE(kernel, weight, S, T, load, O, V, keep, formula) \
   struct op_##kernel : tvi_op_of<1, weight, O, S> {             \
     static constexpr int width = 16 / sizeof(S);                \
-    TVI_INLINE O value(S from, tvi_none, tvi_none) {            \
+    static TVI_INLINE O value(S from, tvi_none, tvi_none) {     \
       const T x = load(from);                                   \
       (void)x;                                                  \
       return keep((V)(formula));                                \
@@ -67,7 +67,7 @@ struct tvi_op_of {
 #define OF_TWO(kernel, weight, S, T, load, O, V, keep, formula) \
   struct op_##kernel : tvi_op_of<2, weight, O, S, S> {          \
     static constexpr int width = 16 / sizeof(S);                \
-    TVI_INLINE O value(S left, S right, tvi_none) {             \
+    static TVI_INLINE O value(S left, S right, tvi_none) {      \
       const T a = load(left), b = load(right);                  \
       return keep((V)(formula));                                \
     }                                                           \

@@ -134,7 +134,7 @@ tv_status tvi_gpu_copy_in(void *self, void *to, const void *from_host, int64_t b
   if (bytes <= 0) return TV_OK;
   tv_status status = tvi_gpu_enter(gpu, &visit);
   if (status) return status;
-  const CUstream cu = tvi_stream_of(gpu, stream)->cu;
+  struct CUstream_st *const cu = tvi_stream_of(gpu, stream)->cu;
   pthread_mutex_lock(&gpu->transfer);
   const bool is_direct = bytes > SMALL && is_pinned(gpu, from_host, bytes);
   if (!is_direct) status = send(gpu, there, from_host, bytes, cu);
@@ -187,7 +187,7 @@ tv_status tvi_gpu_copy_out(void *self, void *to_host, const void *from, int64_t 
   if (bytes <= 0) return TV_OK;
   tv_status status = tvi_gpu_enter(gpu, &visit);
   if (status) return status;
-  const CUstream cu = tvi_stream_of(gpu, stream)->cu;
+  struct CUstream_st *const cu = tvi_stream_of(gpu, stream)->cu;
   pthread_mutex_lock(&gpu->transfer);
   const bool is_direct = is_pinned(gpu, to_host, bytes);
   if (!is_direct) status = fetch(gpu, to_host, there, bytes, cu);

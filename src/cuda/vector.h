@@ -19,14 +19,6 @@
 #include "kernel.h"
 #include "pointwise_job.h"
 
-#define TVI_INLINE static __device__ __forceinline__
-#ifdef __CUDACC__
-#define TVI_PRAGMA(text) _Pragma(#text)
-#define TVI_UNROLL(n) TVI_PRAGMA(unroll n)
-#else
-#define TVI_UNROLL(n)
-#endif
-
 struct tvi_none {};
 
 template <class T, int n>
@@ -58,13 +50,13 @@ struct tvi_word<8> {
 };
 
 template <class T, int n>
-TVI_INLINE bool tvi_is_aligned(const unsigned char *at) {
+static TVI_INLINE bool tvi_is_aligned(const unsigned char *at) {
   return reinterpret_cast<uintptr_t>(at) % (n * sizeof(T)) == 0;
 }
 
 /* Assumes: aligned. */
 template <class T, int n>
-TVI_INLINE tvi_vector<T, n> tvi_vector_load(const unsigned char *from) {
+static TVI_INLINE tvi_vector<T, n> tvi_vector_load(const unsigned char *from) {
   tvi_vector<T, n> v;
 #ifdef __CUDA_ARCH__
   const auto word = *reinterpret_cast<const typename tvi_word<sizeof v>::type *>(from);
@@ -75,7 +67,7 @@ TVI_INLINE tvi_vector<T, n> tvi_vector_load(const unsigned char *from) {
   return v;
 }
 template <class T, int n>
-TVI_INLINE void tvi_vector_store(unsigned char *to, const tvi_vector<T, n> &v) {
+static TVI_INLINE void tvi_vector_store(unsigned char *to, const tvi_vector<T, n> &v) {
 #ifdef __CUDA_ARCH__
   typename tvi_word<sizeof v>::type word;
   memcpy(&word, &v, sizeof v);
@@ -85,12 +77,12 @@ TVI_INLINE void tvi_vector_store(unsigned char *to, const tvi_vector<T, n> &v) {
 #endif
 }
 
-TVI_INLINE uint32_t tvi_quotient(uint32_t n, const tvi_divider32 &d) {
+static TVI_INLINE uint32_t tvi_quotient(uint32_t n, const tvi_divider32 &d) {
   return (__umulhi(n, d.factor) + n) >> d.shift;
 }
 
 template <class T>
-TVI_INLINE T tvi_immediate(const tvi_pointwise_operands &operands, int k) {
+static TVI_INLINE T tvi_immediate(const tvi_pointwise_operands &operands, int k) {
   T value;
   memcpy(&value, operands.immediate[k], sizeof value);
   return value;
@@ -102,7 +94,7 @@ struct tvi_queue {
   uint64_t low, high;
 };
 template <class T>
-TVI_INLINE T tvi_queue_take(tvi_queue &q) { /* of the front */
+static TVI_INLINE T tvi_queue_take(tvi_queue &q) { /* of the front */
   T value;
   memcpy(&value, &q.low, sizeof value);
   q.low = q.low >> 8 * sizeof value | q.high << (64 - 8 * sizeof value);
@@ -110,14 +102,14 @@ TVI_INLINE T tvi_queue_take(tvi_queue &q) { /* of the front */
   return value;
 }
 template <class T>
-TVI_INLINE void tvi_queue_add(tvi_queue &q, T value) { /* at the back */
+static TVI_INLINE void tvi_queue_add(tvi_queue &q, T value) { /* at the back */
   uint64_t bits = 0;
   memcpy(&bits, &value, sizeof value);
   q.low = q.low >> 8 * sizeof value | q.high << (64 - 8 * sizeof value);
   q.high = q.high >> 8 * sizeof value | bits << (64 - 8 * sizeof value);
 }
 template <class T, int n>
-TVI_INLINE tvi_queue tvi_queue_of(const tvi_vector<T, n> &v) {
+static TVI_INLINE tvi_queue tvi_queue_of(const tvi_vector<T, n> &v) {
   tvi_queue q = {0, 0};
   memcpy(&q, &v, sizeof v);
   return q;
@@ -128,8 +120,8 @@ constexpr bool tvi_is_queued = n > 4 && n * sizeof(T) == sizeof(tvi_queue);
 
 /* `count` of n elements, those behind them zero. */
 template <class T, int n>
-TVI_INLINE tvi_vector<T, n> tvi_operand_load(const tvi_pointwise_operands &operands, int k,
-                                             const unsigned char *from, uint32_t count) {
+static TVI_INLINE tvi_vector<T, n> tvi_operand_load(const tvi_pointwise_operands &operands, int k,
+                                                    const unsigned char *from, uint32_t count) {
   tvi_vector<T, n> v = {};
   const uint32_t reading = operands.reading[k];
   if (reading >= TVI_READ_ONE) {
@@ -143,7 +135,7 @@ TVI_INLINE tvi_vector<T, n> tvi_operand_load(const tvi_pointwise_operands &opera
     v = tvi_vector_load<T, n>(from);
   } else if constexpr (tvi_is_queued<T, n>) {
     tvi_queue q = {0, 0};
-    TVI_UNROLL(4)
+    TVI_UNROLLED_BY(4)
     for (int j = 0; j < n; j++)
       tvi_queue_add(q, (uint32_t)j < count ? reinterpret_cast<const T *>(from)[j] : T());
     memcpy(&v, &q, sizeof v);
@@ -165,8 +157,8 @@ struct tvi_read {
 };
 
 template <class Op, int n>
-TVI_INLINE tvi_read<Op, n> tvi_read_operands(const tvi_pointwise_operands &operands,
-                                             const int64_t *offset, uint32_t count) {
+static TVI_INLINE tvi_read<Op, n> tvi_read_operands(const tvi_pointwise_operands &operands,
+                                                    const int64_t *offset, uint32_t count) {
   tvi_read<Op, n> r;
   r.count = count;
   r.out = operands.data[0] + offset[0];
@@ -179,11 +171,11 @@ TVI_INLINE tvi_read<Op, n> tvi_read_operands(const tvi_pointwise_operands &opera
 }
 
 template <class Op, int n>
-TVI_INLINE tvi_vector<typename Op::Out, n> tvi_values(const tvi_read<Op, n> &r) {
+static TVI_INLINE tvi_vector<typename Op::Out, n> tvi_values(const tvi_read<Op, n> &r) {
   tvi_vector<typename Op::Out, n> result;
   if constexpr (Op::weight > 1 && Op::inputs == 2 && tvi_is_queued<typename Op::Out, n>) {
     tvi_queue a = tvi_queue_of(r.a), b = tvi_queue_of(r.b), q = {0, 0};
-    TVI_UNROLL(2)
+    TVI_UNROLLED_BY(2)
     for (int j = 0; j < n; j++) {
       const typename Op::A left = tvi_queue_take<typename Op::A>(a);
       const typename Op::B right = tvi_queue_take<typename Op::B>(b);
@@ -197,7 +189,7 @@ TVI_INLINE tvi_vector<typename Op::Out, n> tvi_values(const tvi_read<Op, n> &r) 
 }
 
 template <class Op, int n>
-TVI_INLINE void tvi_write_result(const tvi_read<Op, n> &r) {
+static TVI_INLINE void tvi_write_result(const tvi_read<Op, n> &r) {
   if (r.count == 0) return;
   typedef typename Op::Out Out;
   const tvi_vector<Out, n> result = tvi_values(r);
@@ -205,7 +197,7 @@ TVI_INLINE void tvi_write_result(const tvi_read<Op, n> &r) {
     tvi_vector_store(r.out, result);
   } else if constexpr (n > 4) {
     tvi_queue q = tvi_queue_of(result);
-    TVI_UNROLL(1)
+    TVI_UNROLLED_BY(1)
     for (uint32_t j = 0; j < r.count; j++)
       reinterpret_cast<Out *>(r.out)[j] = tvi_queue_take<Out>(q);
   } else {
@@ -216,8 +208,8 @@ TVI_INLINE void tvi_write_result(const tvi_read<Op, n> &r) {
 
 /* Adds the way to index `i` of the axes. */
 template <int operands, class Job>
-TVI_INLINE void tvi_walk(const Job &job, uint32_t i, int64_t *offset) {
-  TVI_UNROLL(1)
+static TVI_INLINE void tvi_walk(const Job &job, uint32_t i, int64_t *offset) {
+  TVI_UNROLLED_BY(1)
   for (uint32_t axis = 0; axis < job.rank; axis++) {
     uint32_t at = i;
     if (axis + 1 < job.rank) {
@@ -231,7 +223,8 @@ TVI_INLINE void tvi_walk(const Job &job, uint32_t i, int64_t *offset) {
 /* Vectors of a row begin where those of the result are aligned: the first may be cut, and begins
  * with the row. */
 template <class Op>
-TVI_INLINE tvi_read<Op, Op::width> tvi_read_vector(const tvi_vector_job &job, uint32_t vector) {
+static TVI_INLINE tvi_read<Op, Op::width> tvi_read_vector(const tvi_vector_job &job,
+                                                          uint32_t vector) {
   int64_t offset[TVI_POINTWISE_OPERANDS] = {0};
   constexpr int32_t n = Op::width;
   int32_t column = 0, count = 0;
@@ -255,16 +248,16 @@ TVI_INLINE tvi_read<Op, Op::width> tvi_read_vector(const tvi_vector_job &job, ui
 }
 
 template <class Op>
-TVI_INLINE tvi_read<Op, 1> tvi_read_element(const tvi_strided_job &job, uint32_t i) {
+static TVI_INLINE tvi_read<Op, 1> tvi_read_element(const tvi_strided_job &job, uint32_t i) {
   int64_t offset[TVI_POINTWISE_OPERANDS] = {0};
   if (i < job.size) tvi_walk<1 + Op::inputs>(job, i, offset);
   return tvi_read_operands<Op, 1>(job.operands, offset, i < job.size);
 }
 
 template <class Op, int n>
-TVI_INLINE void tvi_write_both(tvi_read<Op, n> now, const tvi_read<Op, n> &next) {
+static TVI_INLINE void tvi_write_both(tvi_read<Op, n> now, const tvi_read<Op, n> &next) {
   if constexpr (Op::weight > 0) {
-    TVI_UNROLL(1)
+    TVI_UNROLLED_BY(1)
     for (int k = 0; k < TVI_POINTWISE_AT_ONCE; k++) {
       tvi_write_result(now);
       now = next;
@@ -278,7 +271,7 @@ TVI_INLINE void tvi_write_both(tvi_read<Op, n> now, const tvi_read<Op, n> &next)
 #define TVI_FIRST_INDEX (blockIdx.x * (TVI_POINTWISE_AT_ONCE * TVI_POINTWISE_THREADS) + threadIdx.x)
 
 template <class Op>
-TVI_INLINE void tvi_run_vector(const tvi_vector_job &job) {
+static TVI_INLINE void tvi_run_vector(const tvi_vector_job &job) {
   const uint32_t first = TVI_FIRST_INDEX;
   const tvi_read<Op, Op::width> now = tvi_read_vector<Op>(job, first);
   const tvi_read<Op, Op::width> next = tvi_read_vector<Op>(job, first + TVI_POINTWISE_THREADS);
@@ -286,7 +279,7 @@ TVI_INLINE void tvi_run_vector(const tvi_vector_job &job) {
 }
 
 template <class Op>
-TVI_INLINE void tvi_run_strided(const tvi_strided_job &job) {
+static TVI_INLINE void tvi_run_strided(const tvi_strided_job &job) {
   const uint32_t first = TVI_FIRST_INDEX;
   const tvi_read<Op, 1> now = tvi_read_element<Op>(job, first);
   const tvi_read<Op, 1> next = tvi_read_element<Op>(job, first + TVI_POINTWISE_THREADS);

@@ -13,6 +13,12 @@ static bool scalars_work() {
   return tv_item_f64(sum, &value) == TV_OK && value == 9;
 }
 
+static bool modules_work() { /* one that is not there says so, naming the path */
+  const bool is_refused = tv_module_load("/nowhere/" TV_MODULE_SYMBOL) == TV_EDEVICE;
+  tv_error_clear();
+  return is_refused;
+}
+
 static bool lists_work() {
   tv_tensor *x = tv_ones(TV_F32, TV_SHAPE(2, 3, 4));
   tv_tensor *rows = tv_sum(x, TV_AXES(0, -1)), *whole = tv_sum(x, TV_ALL_AXES);
@@ -74,8 +80,8 @@ static bool files_work() {
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
-  const bool is_right =
-      scalars_work() & lists_work() & indices_work() & options_work() & files_work();
+  const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
+                        options_work() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());

@@ -3,20 +3,20 @@
 // name is the unsigned integer of that size, or c128.
 #include "stamp.h"
 
-#define OF_CHOICE(kernel, S, formula)                      \
-  struct op_##kernel : tvi_op_of<3, 0, S, uint8_t, S, S> { \
-    static constexpr int width = 16 / sizeof(S);           \
-    TVI_INLINE S value(uint8_t condition, S a, S b) {      \
-      const bool c = condition;                            \
-      return formula;                                      \
-    }                                                      \
-  };                                                       \
+#define OF_CHOICE(kernel, S, formula)                        \
+  struct op_##kernel : tvi_op_of<3, 0, S, uint8_t, S, S> {   \
+    static constexpr int width = 16 / sizeof(S);             \
+    static TVI_INLINE S value(uint8_t condition, S a, S b) { \
+      const bool c = condition;                              \
+      return formula;                                        \
+    }                                                        \
+  };                                                         \
   TVI_POINTWISE_KERNELS(kernel)
 
 #define OF_BOUNDS(kernel, weight, S, T, load, store, formula) \
   struct op_##kernel : tvi_op_of<3, weight, S, S, S, S> {     \
     static constexpr int width = 16 / sizeof(S);              \
-    TVI_INLINE S value(S inner, S low, S high) {              \
+    static TVI_INLINE S value(S inner, S low, S high) {       \
       const T x = load(inner), a = load(low), b = load(high); \
       return store((T)(formula));                             \
     }                                                         \

@@ -19,10 +19,10 @@ struct tvi_conversion {
   static constexpr int weight = 0;
 };
 
-#define CONVERSION(kernel, S, T, load, O, to)                              \
-  struct op_##kernel : tvi_conversion<S, O> {                              \
-    TVI_INLINE O value(S x, tvi_none, tvi_none) { return to((T)load(x)); } \
-  };                                                                       \
+#define CONVERSION(kernel, S, T, load, O, to)                                     \
+  struct op_##kernel : tvi_conversion<S, O> {                                     \
+    static TVI_INLINE O value(S x, tvi_none, tvi_none) { return to((T)load(x)); } \
+  };                                                                              \
   TVI_POINTWISE_KERNELS(kernel)
 
 // Rows of dtypes.def cannot be nested in one class macro: the outer list is spelled.
@@ -51,7 +51,7 @@ COMPLEX(TO, c128, tvi_c128, tvi_c128, )
 
 #define COPY(tag, S)                                                                 \
   struct op_copy_##tag : tvi_conversion<S, S> {                                      \
-    TVI_INLINE S value(S x, tvi_none, tvi_none) { return x; }                        \
+    static TVI_INLINE S value(S x, tvi_none, tvi_none) { return x; }                 \
   };                                                                                 \
   TVI_POINTWISE_KERNELS(copy_##tag)                                                  \
   TV_KERNEL(copy_##tag##_turn, const tvi_turn_job job) {                             \
@@ -60,7 +60,7 @@ COMPLEX(TO, c128, tvi_c128, tvi_c128, )
   }
 
 template <class S>
-TVI_INLINE void tvi_turn(const tvi_turn_job &job, S *square /* [side, side + 1] */) {
+static TVI_INLINE void tvi_turn(const tvi_turn_job &job, S *square /* [side, side + 1] */) {
   constexpr uint32_t side = TVI_TURN_SIDE(sizeof(S)), lines = TVI_TURN_THREADS / side;
   constexpr uint32_t each = side / lines;
   const uint32_t x = threadIdx.x % side, y = threadIdx.x / side;

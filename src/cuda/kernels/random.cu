@@ -88,11 +88,16 @@ TVI_INLINE void draw(const tvi_random_job &job) {
     if (first + i >= 0 && first + i < job.n) out[i] = v.x[i];
 }
 
-#define KERNEL(name) \
-  TV_KERNEL_NO_SYNC(name, tvi_random_job job) { draw<name##_>(job); }
-#define EACH_DRAW(KERNEL)                                                          \
-  KERNEL(bits_u32)                                                                 \
-  KERNEL(bits_u64)                                                                 \
-  KERNEL(uniform_f16) KERNEL(uniform_bf16) KERNEL(uniform_f32) KERNEL(uniform_f64) \
-      KERNEL(normal_f16) KERNEL(normal_bf16) KERNEL(normal_f32) KERNEL(normal_f64)
-EACH_DRAW(KERNEL)
+/* clang-format off */
+#define KERNEL(name) TV_KERNEL_NO_SYNC(name, tvi_random_job job) { draw<name##_>(job); }
+KERNEL(bits_u32)
+KERNEL(bits_u64)
+KERNEL(uniform_f16)
+KERNEL(uniform_bf16)
+KERNEL(uniform_f32)
+KERNEL(uniform_f64)
+KERNEL(normal_f16)
+KERNEL(normal_bf16)
+KERNEL(normal_f32)
+KERNEL(normal_f64)
+/* clang-format on */
