@@ -117,6 +117,19 @@ def sanitizer(results, _):
             results.add(step="sanitizer", tool=tool, program=program, result=verdict(status), tail=said.splitlines()[-2:])
 
 
+def profile(results, _):
+    """What the memory and the multiprocessors are busy with, kernel by kernel."""
+    if not shutil.which("ncu"):
+        results.add(step="profile", result="left out: ncu is not there")
+        return
+    metrics = "dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed"
+    kernels = "regex:(add_f32_vector|exp_bf16_vector|copy_u32_turn|sum_f32|softmax_bf16|adam_f32|uniform_f32|convert_f32)"
+    command = ["ncu", "--clock-control", "none", "--metrics", metrics, "-k", kernels, "-c", "40", "--csv",
+               sys.executable, os.path.join(HERE, "check.py"), "--only", "bench", "--out", os.path.join(BUILD, "profile")]
+    status, said = run(command, 60)
+    results.add(step="profile", result=verdict(status), tail=[x for x in said.splitlines() if "throughput" in x][-40:])
+
+
 # Benches -------------------------------------------------------------------------------------------------
 
 
@@ -315,13 +328,15 @@ def limits(results, options):
 def time_case(results, options, ours, theirs, case):
     number, name, dtype, sizes, moved, operations = case
     plain, tf32 = name.replace("_tf32", ""), name.endswith("_tf32")
+    if options.small:
+        sizes, moved, operations = small(name), None, None
     line = {"step": "bench", "case": number, "name": name, "dtype": dtype, "sizes": sizes}
     ours.lib.tv_matmul_precision_set(1 if tf32 else 0)
     line["difference"], allowed = checked(ours, name, dtype)
     if not 0 <= line["difference"] <= allowed:
         results.add(**line, result=f"wrong: {ours.said()}")
         return
-    handle = ours.open(plain, dtype, small(name) if options.small else sizes)
+    handle = ours.open(plain, dtype, sizes)
     once = theirs.work(plain, dtype, sizes, tf32) if theirs else None
     runs = 1 if options.small else max(1, min(200, int(30 / max(ours.run(handle, 2)[0], .01))))
     pairs = []
@@ -433,8 +448,8 @@ def table(lines, path):
 STEPS = [
     ("build", build), ("versions", versions), ("limits", limits),
     ("tests", ctest("tests", r"^cuda", 240)), ("conformance", conformance),
-    ("repeat", ctest("repeat", r"^cuda_(reduce|random|index|stream)", 60, repeats=2)),
-    ("sanitizer", sanitizer), ("bench", bench), ("transfers", transfers),
+    ("repeat", ctest("repeat", r"^cuda_(reduce|random|index|step|stream)", 60, repeats=3)),
+    ("sanitizer", sanitizer), ("bench", bench), ("transfers", transfers), ("profile", profile),
 ]
 QUICK = ("build", "versions", "tests", "conformance")
 
