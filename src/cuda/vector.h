@@ -54,27 +54,19 @@ static TVI_INLINE bool tvi_is_aligned(const unsigned char *at) {
   return reinterpret_cast<uintptr_t>(at) % (n * sizeof(T)) == 0;
 }
 
-/* Assumes: aligned. */
+/* Both assume: aligned. One access of the whole word, which faults in tests too if it is not. */
 template <class T, int n>
 static TVI_INLINE tvi_vector<T, n> tvi_vector_load(const unsigned char *from) {
   tvi_vector<T, n> v;
-#ifdef __CUDA_ARCH__
   const auto word = *reinterpret_cast<const typename tvi_word<sizeof v>::type *>(from);
   memcpy(&v, &word, sizeof v);
-#else
-  memcpy(&v, from, sizeof v);
-#endif
   return v;
 }
 template <class T, int n>
 static TVI_INLINE void tvi_vector_store(unsigned char *to, const tvi_vector<T, n> &v) {
-#ifdef __CUDA_ARCH__
   typename tvi_word<sizeof v>::type word;
   memcpy(&word, &v, sizeof v);
   *reinterpret_cast<decltype(word) *>(to) = word;
-#else
-  memcpy(to, &v, sizeof v);
-#endif
 }
 
 static TVI_INLINE uint32_t tvi_quotient(uint32_t n, const tvi_divider32 &d) {
