@@ -14,7 +14,7 @@ typedef struct {
   void *self;
   char name[32];
   _Atomic int64_t bytes, blocks, reserved; /* of any but the CPU, whose are in tally.h */
-  void *streams[TVI_STREAMS];              /* opened ones; 0: NULL, the main one. See stream.h */
+  _Atomic(void *) streams[TVI_STREAMS];    /* opened ones; 0: NULL, the main one. See stream.h */
   uint64_t streams_in_use;
 } tvi_device;
 

@@ -29,8 +29,10 @@ tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
   if (!storage)
     return tvi_fail(TV_ENOMEM, "storage: no memory on cpu for %zu bytes", sizeof *storage);
   if (bytes > 0) {
-    if (on->backend.reserve(on->self, bytes, tvi_stream_now(device), &data)) {
+    const tv_status status = on->backend.reserve(on->self, bytes, tvi_stream_now(device), &data);
+    if (status) {
       tvi_block_free(storage, sizeof *storage);
+      if (status != TV_ENOMEM) return NULL; /* the backend has said why */
       return tvi_fail(TV_ENOMEM, "storage: no memory on %s for %lld bytes", on->name,
                       (long long)bytes);
     }

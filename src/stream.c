@@ -60,14 +60,16 @@ int tvi_stream_users(const tvi_storage *storage, void **users) {
 /* A number in the device's list, opened if there is no released one; 0 after a failure. */
 static int take(tvi_device *on) {
   int index = 1;
+  void *opened = NULL;
   pthread_mutex_lock(&lock);
   while (index < TVI_STREAMS && on->streams_in_use >> index & 1) index++;
   if (index == TVI_STREAMS) {
     tvi_fail(TV_EVALUE, "stream_new: %d streams of %s are in use", TVI_STREAMS - 1, on->name);
     index = 0;
-  } else if (!on->streams[index] && on->backend.stream_open(on->self, &on->streams[index])) {
+  } else if (!on->streams[index] && on->backend.stream_open(on->self, &opened)) {
     index = 0;
   } else {
+    if (opened) on->streams[index] = opened;
     on->streams_in_use |= UINT64_C(1) << index;
   }
   pthread_mutex_unlock(&lock);

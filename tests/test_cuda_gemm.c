@@ -124,6 +124,24 @@ TEST(sizes_around_tiles) {
     }
 }
 
+/* A b that all share makes one product of the batch; large batches are several. */
+TEST(batches_are_folded_and_cut) {
+  static const int64_t shapes[][4] = {{3, 4, 2, 5}, {3, 4, 1, 5}, {1, 7, 1, 5}, {4, 1, 3, 5}};
+  tv_tensor *const b = operand(TV_F64, 8, TV_SHAPE(5, 3));
+  for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+    tv_tensor *const a = operand(TV_F64, k, 4, shapes[k]), *const far = tv_to(a, cuda());
+    same_product("shared", tv_matmul(far, tv_to(b, cuda())), a, b);
+    same_product("shared, rows apart", tv_matmul(tv_flip(far, TV_AXES(2)), tv_to(b, cuda())),
+                 tv_flip(a, TV_AXES(2)), b);
+    same_product("shared, batch turned",
+                 tv_matmul(tv_permute_dims(far, TV_AXES(1, 0, 2, 3)), tv_to(b, cuda())),
+                 tv_permute_dims(a, TV_AXES(1, 0, 2, 3)), b);
+  }
+  tv_tensor *const many = operand(TV_F32, 4, TV_SHAPE(70000, 2, 2));
+  tv_tensor *const others = operand(TV_F32, 6, TV_SHAPE(70000, 2, 1));
+  same_product("many", tv_matmul(tv_to(many, cuda()), tv_to(others, cuda())), many, others);
+}
+
 /* More products than there are places to remember them. */
 TEST(choices_are_forgotten_and_made_again) {
   for (int64_t n = 1; n <= 400; n++) {
@@ -177,6 +195,7 @@ int main(int argc, char **argv) {
                                    CASE(batches_walk_on_and_broadcast),
                                    CASE(batch_axes_may_be_permuted),
                                    CASE(sizes_around_tiles),
+                                   CASE(batches_are_folded_and_cut),
                                    CASE(choices_are_forgotten_and_made_again),
                                    CASE(tf32_is_asked_for),
                                    CASE(devices_do_not_mix)};

@@ -100,6 +100,45 @@ TEST(caches_make_room) {
   OK(tv_device_limit(cuda(), 0));
 }
 
+/* Kernels take memory of the device too: a launch without any is tried again when the cache has
+ * given its own back. */
+TEST(launches_are_given_room) {
+  void (*fail_call)(int64_t, int, fakecuda_how);
+  const char *(*name_of)(int64_t);
+  void *const address = fake_symbol("fakecuda_fail"), *const names =
+                                                          fake_symbol("fakecuda_call_name");
+  if (!address) SKIP("a real driver fails when it must");
+  memcpy(&fail_call, &address, sizeof fail_call);
+  memcpy(&name_of, &names, sizeof name_of);
+  OK(tv_device_set(cuda()));
+  tv_tensor *const x = tv_ones(TV_F32, TV_SHAPE(100));
+  int launches = 0;
+  tv_add(x, x); /* its kernel is loaded */
+  for (int64_t k = 1; k <= 6; k++) {
+    fakecuda_counts before;
+    tv_scope scope;
+    double last = 0;
+    tv_scope_begin(&scope);
+    bytes(30 << 20);
+    tv_scope_end(&scope, NULL); /* something to give back */
+    fake_counts(&before);
+    fail_call(k, 2, FAKECUDA_ONCE);
+    tv_tensor *const y = tv_add(x, x);
+    const char *const failed = name_of(before.calls + k); /* NULL: it has not come to that */
+    if (failed && !strcmp(failed, "cuLaunchKernel")) {
+      launches++;
+      CHECK(y);
+      EQUAL(tv_error(), TV_OK);
+      EQUAL(books().held, 2 << 20);
+    }
+    fail_call(0, 0, FAKECUDA_ONCE);
+    tv_error_clear();
+    OK(tv_item_f64(tv_slice(tv_add(x, x), "-1"), &last));
+    CHECK(last == 2);
+  }
+  EQUAL(launches, 1);
+}
+
 /* The bytes of x are read on a second stream, late; they are not given out before. */
 TEST(blocks_wait_for_other_streams) {
   OK(tv_device_set(cuda()));
@@ -150,4 +189,5 @@ TEST(threads_share_the_cache) {
 
 TEST_MAIN("cuda_memory", CASE(blocks_are_cut_from_segments), CASE(a_block_is_used_again_at_once),
           CASE(a_trim_keeps_what_is_in_use), CASE(the_limit_is_hard), CASE(caches_make_room),
-          CASE(blocks_wait_for_other_streams), CASE(threads_share_the_cache))
+          CASE(launches_are_given_room), CASE(blocks_wait_for_other_streams),
+          CASE(threads_share_the_cache))

@@ -118,8 +118,8 @@ TEST(other_axes_and_views) {
 
 /* What is infinite or not a number comes out as on the CPU. */
 TEST(specials) {
-  const double values[] = {INFINITY, 0, -INFINITY, -INFINITY, -INFINITY, 1,
-                           NAN,      2, -0.0,      0,         5,         700};
+  const double values[] = {HUGE_VAL,    0, -HUGE_VAL, -HUGE_VAL, -HUGE_VAL, 1,
+                           (double)NAN, 2, -0.0,      0,         5,         700};
   tv_tensor *const x = OK(tv_tensor_from_memory(values, TV_F64, TV_SHAPE(6, 2), NULL));
   tv_tensor *const labels = tv_to(tv_zeros(TV_I64, TV_SHAPE(6)), cuda());
   for (int k = 0; k < 4; k++) {

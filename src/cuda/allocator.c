@@ -348,14 +348,17 @@ tv_status tvi_gpu_reserve(void *self, int64_t bytes, void *stream, void **out) {
   tvi_gpu *const gpu = self;
   tvi_allocator *const a = &gpu->allocator;
   *out = NULL;
-  if (bytes > INT64_MAX - LARGE_GRAIN) return out_of_memory(gpu, bytes);
-  if (!a->is_direct) bytes = (bytes + GRAIN - 1) / GRAIN * GRAIN;
   tvi_visit visit;
   tv_status status = tvi_gpu_enter(gpu, &visit);
   if (status) return status;
   pthread_mutex_lock(&a->lock);
   tvi_block *block = NULL;
-  status = find_or_make(gpu, tvi_stream_of(gpu, stream), bytes, &block);
+  if (bytes > INT64_MAX - LARGE_GRAIN) {
+    status = out_of_memory(gpu, bytes);
+  } else {
+    if (!a->is_direct) bytes = (bytes + GRAIN - 1) / GRAIN * GRAIN;
+    status = find_or_make(gpu, tvi_stream_of(gpu, stream), bytes, &block);
+  }
   if (!status) {
     bin_remove(block);
     if (!a->is_direct) cut(block, bytes);
@@ -373,6 +376,7 @@ void tvi_gpu_release(void *self, void *address, int64_t bytes, void *stream, int
   tvi_gpu *const gpu = self;
   tvi_allocator *const a = &gpu->allocator;
   tvi_visit visit = {NULL, false};
+  if (tvi_gpu_is_forked()) return;
   /* Only other streams and segments that go back to the driver need it; memory of a lost device
    * stays in the books, and the driver takes it back with the process. */
   const bool is_usable = (n_users == 0 && !a->is_direct) || !tvi_gpu_enter(gpu, &visit);
@@ -397,6 +401,7 @@ void tvi_gpu_release(void *self, void *address, int64_t bytes, void *stream, int
 tv_status tvi_gpu_memory(void *self, tv_memory_stats *stats) {
   tvi_gpu *const gpu = self;
   tvi_allocator *const a = &gpu->allocator;
+  if (tvi_gpu_is_forked()) return tvi_gpu_ready(gpu); /* which says so */
   pthread_mutex_lock(&a->lock);
   stats->held = a->held;
   stats->held_peak = a->held_peak;
@@ -419,8 +424,18 @@ tv_status tvi_gpu_trim(void *self) {
   return TV_OK;
 }
 
+bool tvi_gpu_made_room(tvi_gpu *gpu, bool was_out_of_memory) {
+  if (__builtin_expect(!was_out_of_memory, 1)) return false;
+  pthread_mutex_lock(&gpu->allocator.lock);
+  finish_pending(gpu, true);
+  const bool has_dropped = trim(gpu);
+  pthread_mutex_unlock(&gpu->allocator.lock);
+  return has_dropped;
+}
+
 tv_status tvi_gpu_limit(void *self, int64_t bytes) {
   tvi_gpu *const gpu = self;
+  if (tvi_gpu_is_forked()) return tvi_gpu_ready(gpu);
   pthread_mutex_lock(&gpu->allocator.lock);
   gpu->allocator.limit = bytes;
   pthread_mutex_unlock(&gpu->allocator.lock);

@@ -72,7 +72,7 @@ static void *open_library(void) {
   return library ? library : open_from(usual, (int)sizeof usual - 1);
 }
 
-static tv_status open_lt(const tvi_gpu *gpu) {
+static tv_status open_lt(tvi_gpu *gpu) {
   static void *library;
   if (library) return TV_OK;
   void *const opened = open_library();
@@ -98,9 +98,17 @@ static tv_status open_lt(const tvi_gpu *gpu) {
   return TV_OK;
 }
 
-static tv_status result(const tvi_gpu *gpu, const char *call, int status) {
+static tv_status result(tvi_gpu *gpu, const char *call, int status) {
   if (status == 0) return TV_OK;
-  return tvi_host->fail(status == CUBLAS_STATUS_NOT_SUPPORTED ? TV_EUNSUPPORTED : TV_EDEVICE,
+  /* A kernel that failed before this call shows here as a failure of cuBLAS: the driver knows. */
+  if (status == CUBLAS_STATUS_EXECUTION_FAILED || status == CUBLAS_STATUS_INTERNAL_ERROR) {
+    const tv_status driver =
+        tvi_gpu_result(gpu, call, tvi_driver.cuStreamSynchronize(gpu->main.cu));
+    if (driver) return driver;
+  }
+  return tvi_host->fail(status == CUBLAS_STATUS_NOT_SUPPORTED  ? TV_EUNSUPPORTED
+                        : status == CUBLAS_STATUS_ALLOC_FAILED ? TV_ENOMEM
+                                                               : TV_EDEVICE,
                         "matmul: %s failed on %s (status %d of cuBLAS)", call, gpu->name, status);
 }
 #define LT(gpu, call, ...) result((gpu), #call, lt.call(__VA_ARGS__))
@@ -112,7 +120,10 @@ static tv_status ready(tvi_gpu *gpu) {
   blas *const made = tvi_host->alloc(sizeof *made);
   if (!made)
     return tvi_host->fail(TV_ENOMEM, "%s: no memory on cpu for %zu bytes", gpu->name, sizeof *made);
-  status = LT(gpu, cublasLtCreate, &made->handle);
+  int created = lt.cublasLtCreate(&made->handle);
+  if (tvi_gpu_made_room(gpu, created == CUBLAS_STATUS_ALLOC_FAILED))
+    created = lt.cublasLtCreate(&made->handle);
+  status = result(gpu, "cublasLtCreate", created);
   if (status)
     tvi_host->free(made);
   else
@@ -160,8 +171,7 @@ static void forget(choice *c) {
   tvi_host->free(c);
 }
 
-static tv_status layout(const tvi_gpu *gpu, void **made, int type, const int64_t *of,
-                        int64_t batch) {
+static tv_status layout(tvi_gpu *gpu, void **made, int type, const int64_t *of, int64_t batch) {
   tv_status status =
       LT(gpu, cublasLtMatrixLayoutCreate, made, type, (uint64_t)of[0], (uint64_t)of[1], of[2]);
   const int32_t count = (int32_t)batch;
@@ -175,7 +185,7 @@ static tv_status layout(const tvi_gpu *gpu, void **made, int type, const int64_t
   return status;
 }
 
-static tv_status describe(const tvi_gpu *gpu, const key *of, choice *c) {
+static tv_status describe(tvi_gpu *gpu, const key *of, choice *c) {
   const kind k = kind_of(of->dtype, (tv_matmul_precision)of->precision);
   const int32_t a_op = of->a_is_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
   const int32_t b_op = of->b_is_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -192,7 +202,7 @@ static tv_status describe(const tvi_gpu *gpu, const key *of, choice *c) {
   return status;
 }
 
-static tv_status prefer(const tvi_gpu *gpu, const key *of, void *preference) {
+static tv_status prefer(tvi_gpu *gpu, const key *of, void *preference) {
   const uint64_t workspace = gpu->capability >= 90 ? 32u << 20 : 4u << 20;
   const uint32_t splits = ORDERED_SPLITS;
   const struct {
@@ -214,7 +224,7 @@ static tv_status prefer(const tvi_gpu *gpu, const key *of, void *preference) {
   return status;
 }
 
-static tv_status choose(const tvi_gpu *gpu, const blas *on, const key *of, choice *c) {
+static tv_status choose(tvi_gpu *gpu, const blas *on, const key *of, choice *c) {
   void *preference = NULL;
   tvi_lt_heuristic best;
   int found = 0;
@@ -241,7 +251,7 @@ static unsigned place_of(const key *of) { /* FNV-1a */
   return (unsigned)(h >> 32) % PLACES;
 }
 
-static tv_status choice_of(const tvi_gpu *gpu, blas *on, const key *of, choice **found) {
+static tv_status choice_of(tvi_gpu *gpu, blas *on, const key *of, choice **found) {
   choice **const place = &on->choices[place_of(of)];
   *found = *place;
   if (*place && !memcmp(&(*place)->of, of, sizeof *of)) return TV_OK;
@@ -269,22 +279,29 @@ static void shape_of(int64_t *of, const tvi_lt_matrix *x, int64_t batch) {
   of[3] = batch > 1 ? x->batch_stride : 0;
 }
 
-static tv_status run(tvi_gpu *gpu, void *stream, const choice *c, const tvi_lt_matrix *a,
-                     const tvi_lt_matrix *b, const tvi_lt_matrix *d) {
+static int queue(tvi_gpu *gpu, void *stream, const choice *c, const tvi_lt_matrix *a,
+                 const tvi_lt_matrix *b, const tvi_lt_matrix *d, void *workspace) {
   const blas *const on = gpu->blas;
   static const double one_f64[2] = {1, 0}, zero[2] = {0, 0};
   static const float one_f32[2] = {1, 0};
   const bool is_double = c->of.dtype == TV_F64 || c->of.dtype == TV_C128;
+  void *const out = (void *)(uintptr_t)d->data;
+  return lt.cublasLtMatmul(on->handle, c->desc, is_double ? (const void *)one_f64 : one_f32,
+                           a->data, c->a, b->data, c->b, zero, out, c->d, out, c->d, &c->algo,
+                           workspace, c->workspace, tvi_stream_of(gpu, stream)->cu);
+}
+
+static tv_status run(tvi_gpu *gpu, void *stream, const choice *c, const tvi_lt_matrix *a,
+                     const tvi_lt_matrix *b, const tvi_lt_matrix *d) {
   void *workspace = NULL;
   if (c->workspace) {
     const tv_status status = tvi_gpu_reserve(gpu, (int64_t)c->workspace, stream, &workspace);
     if (status) return status;
   }
-  void *const out = (void *)(uintptr_t)d->data;
-  const tv_status status =
-      LT(gpu, cublasLtMatmul, on->handle, c->desc, is_double ? (const void *)one_f64 : one_f32,
-         a->data, c->a, b->data, c->b, zero, out, c->d, out, c->d, &c->algo, workspace,
-         c->workspace, tvi_stream_of(gpu, stream)->cu);
+  int queued = queue(gpu, stream, c, a, b, d, workspace);
+  if (tvi_gpu_made_room(gpu, queued == CUBLAS_STATUS_ALLOC_FAILED))
+    queued = queue(gpu, stream, c, a, b, d, workspace);
+  const tv_status status = result(gpu, "cublasLtMatmul", queued);
   if (workspace) tvi_gpu_release(gpu, workspace, (int64_t)c->workspace, stream, 0, NULL);
   return status;
 }

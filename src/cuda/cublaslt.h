@@ -25,6 +25,9 @@ typedef struct tvi_lt_heuristic {
 /* clang-format off */
 /*       name, value */
 #define TVI_CUBLASLT_CONSTANTS(CONSTANT)                  \
+  CONSTANT(CUBLAS_STATUS_ALLOC_FAILED, 3)                 \
+  CONSTANT(CUBLAS_STATUS_EXECUTION_FAILED, 13)            \
+  CONSTANT(CUBLAS_STATUS_INTERNAL_ERROR, 14)              \
   CONSTANT(CUBLAS_STATUS_NOT_SUPPORTED, 15)               \
   CONSTANT(CUBLAS_OP_N, 0)                                \
   CONSTANT(CUBLAS_OP_T, 1)                                \

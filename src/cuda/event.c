@@ -73,6 +73,7 @@ tv_status tvi_gpu_stream_wait(void *self, void *stream, void *other) {
 
 tv_status tvi_gpu_event_open(void *self, void **event) {
   tvi_gpu *const gpu = self;
+  if (tvi_gpu_is_forked()) return tvi_gpu_ready(gpu);
   pthread_mutex_lock(&gpu->lock);
   *event = gpu->n_timed ? gpu->timed[--gpu->n_timed] : NULL;
   pthread_mutex_unlock(&gpu->lock);
@@ -83,12 +84,15 @@ tv_status tvi_gpu_event_open(void *self, void **event) {
 
 void tvi_gpu_event_release(void *self, void *event) {
   tvi_gpu *const gpu = self;
+  tvi_visit visit = {NULL, false};
+  if (tvi_gpu_is_forked()) return;
   pthread_mutex_lock(&gpu->lock);
   const bool is_kept = gpu->n_timed < (int)(sizeof gpu->timed / sizeof *gpu->timed);
   if (is_kept) gpu->timed[gpu->n_timed++] = event;
   pthread_mutex_unlock(&gpu->lock);
-  if (!is_kept && tvi_gpu_is_usable(gpu))
-    tvi_driver.cuEventDestroy(event); /* it knows its context */
+  if (is_kept || !tvi_gpu_is_usable(gpu) || tvi_gpu_enter(gpu, &visit)) return;
+  tvi_driver.cuEventDestroy(event);
+  tvi_gpu_leave(&visit);
 }
 
 tv_status tvi_gpu_event_record(void *self, void *event, void *stream) {

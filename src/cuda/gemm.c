@@ -9,6 +9,8 @@
 #include "cublaslt.h"
 #include "runtime.h"
 
+enum { MOST_BATCH = 32768 }; /* matrices of one call: cuBLASLt does not take any number */
+
 typedef struct operand {
   const char *data;
   int64_t row, column; /* steps in bytes */
@@ -85,7 +87,8 @@ static tv_status pack(tvi_gpu *gpu, void *stream, const tv_matmul_job *job, oper
 
 /* As BLAS sees it: memory by columns, so rows of ours are its columns. */
 static tvi_lt_matrix matrix_of(const operand *x, int64_t rows, int64_t columns, int64_t item) {
-  const bool is_plain = is_by_rows(x, rows, columns, item);
+  const bool is_plain = /* a column is better told as one than as rows of one element */
+      is_by_rows(x, rows, columns, item) && (columns > 1 || !is_by_columns(x, rows, columns, item));
   const int64_t fast = is_plain ? columns : rows, slow = is_plain ? rows : columns;
   const int64_t step = is_plain ? x->row : x->column;
   return (tvi_lt_matrix){.rows = fast,
@@ -116,47 +119,70 @@ static int merge_batch(const tv_matmul_job *job, const operand *a, const operand
   return n;
 }
 
+/* A batch that shares one b is one product, where the rows of a go on from matrix to matrix. */
+static bool folds(const tv_matmul_job *job, const operand *a, const operand *b, int64_t *rows,
+                  int64_t *step) {
+  *rows = job->m;
+  *step = a->row;
+  for (int axis = job->batch_rank - 1; axis >= 0; axis--) {
+    if (job->batch_shape[axis] == 1) continue;
+    if (*rows == 1) *step = a->batch[axis];
+    if (b->batch[axis] || a->batch[axis] != *rows * *step) return false;
+    *rows *= job->batch_shape[axis];
+  }
+  return true;
+}
+
 static tv_status multiply(tvi_gpu *gpu, void *stream, const tv_matmul_job *job, const operand *a,
                           const operand *b, int64_t item) {
   int64_t shape[TV_MAX_RANK], a_steps[TV_MAX_RANK], b_steps[TV_MAX_RANK], calls = 1;
-  const int rank = merge_batch(job, a, b, shape, a_steps, b_steps);
-  tvi_lt_matrix left = matrix_of(b, job->k, job->n, item),
-                right = matrix_of(a, job->m, job->k, item);
+  const int rank = merge_batch(job, a, b, shape, a_steps, b_steps), last = rank - 1;
+  const int64_t count = rank ? shape[last] : 1, bytes = job->m * job->n * item;
+  const int64_t a_step = rank ? a_steps[last] : 0, b_step = rank ? b_steps[last] : 0;
+  tvi_lt_matrix left = matrix_of(b, job->k, job->n, item);
+  tvi_lt_matrix right = matrix_of(a, job->m, job->k, item);
   tvi_lt_matrix out = {.rows = job->n, .columns = job->m, .leading = job->n};
-  const int64_t batch = rank && shape[rank - 1] <= INT32_MAX ? shape[rank - 1] : 1;
-  const int outer = batch > 1 ? rank - 1 : rank;
+  left.batch_stride = b_step / item;
+  right.batch_stride = a_step / item;
   out.batch_stride = job->m * job->n;
-  if (batch > 1) {
-    left.batch_stride = b_steps[rank - 1] / item;
-    right.batch_stride = a_steps[rank - 1] / item;
-  }
-  for (int axis = 0; axis < outer; axis++) calls *= shape[axis];
+  for (int axis = 0; axis < last; axis++) calls *= shape[axis];
   tv_status status = TV_OK;
-  for (int64_t call = 0; call < calls && !status; call++) {
+  for (int64_t call = 0; call < calls; call++) {
     int64_t rest = call, at_a = 0, at_b = 0;
-    for (int axis = outer - 1; axis >= 0; axis--) {
+    for (int axis = last - 1; axis >= 0; axis--) {
       at_a += rest % shape[axis] * a_steps[axis];
       at_b += rest % shape[axis] * b_steps[axis];
       rest /= shape[axis];
     }
-    left.data = b->data + at_b;
-    right.data = a->data + at_a;
-    out.data = (char *)job->out + call * batch * job->m * job->n * item;
-    status =
-        tvi_lt_product(gpu, stream, job->dtype, job->precision, job->k, batch, &left, &right, &out);
+    for (int64_t first = 0; first < count && !status; first += MOST_BATCH) {
+      const int64_t batch = count - first < MOST_BATCH ? count - first : MOST_BATCH;
+      left.data = b->data + at_b + first * b_step;
+      right.data = a->data + at_a + first * a_step;
+      out.data = (char *)job->out + (call * count + first) * bytes;
+      status = tvi_lt_product(gpu, stream, job->dtype, job->precision, job->k, batch, &left, &right,
+                              &out);
+    }
   }
   return status;
 }
 
-tv_status tvi_gpu_matmul(void *self, const tv_matmul_job *job, void *stream) {
+tv_status tvi_gpu_matmul(void *self, const tv_matmul_job *asked, void *stream) {
   tvi_gpu *const gpu = self;
-  if (job->dtype < TV_F16) return tvi_product_integers(gpu, job, stream);
+  tv_matmul_job folded = *asked;
+  const tv_matmul_job *const job = &folded;
+  if (job->dtype < TV_F16) return tvi_product_integers(gpu, asked, stream);
   const int64_t item = item_of(job->dtype);
   operand a = {.data = job->a, .row = job->a_row_step, .column = job->a_column_step};
   operand b = {.data = job->b, .row = job->b_row_step, .column = job->b_column_step};
   for (int axis = 0; axis < job->batch_rank; axis++) {
     a.batch[axis] = job->batch_shape[axis] == 1 ? 0 : job->a_batch_steps[axis];
     b.batch[axis] = job->batch_shape[axis] == 1 ? 0 : job->b_batch_steps[axis];
+  }
+  int64_t rows, step;
+  if (folds(asked, &a, &b, &rows, &step)) {
+    folded.m = rows;
+    folded.batch_rank = 0;
+    a.row = step;
   }
   tvi_visit visit;
   tv_status status = tvi_gpu_enter(gpu, &visit);

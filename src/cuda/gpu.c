@@ -14,8 +14,10 @@ static atomic_bool is_forked;
 
 void tvi_gpu_forked(void) { atomic_store(&is_forked, true); }
 
+bool tvi_gpu_is_forked(void) { return atomic_load_explicit(&is_forked, memory_order_relaxed); }
+
 bool tvi_gpu_is_usable(const tvi_gpu *gpu) {
-  return !atomic_load(&is_forked) && !atomic_load(&gpu->is_lost);
+  return !tvi_gpu_is_forked() && !atomic_load(&gpu->is_lost);
 }
 
 int tvi_gpu_multiprocessors(const tvi_gpu *gpu) { return gpu->multiprocessors; }
@@ -78,6 +80,12 @@ tv_status tvi_gpu_result(tvi_gpu *gpu, const char *call, CUresult result) {
 /* The context is retained once, and the main stream made, by whoever comes first. */
 static tv_status make_ready(tvi_gpu *gpu) {
   tv_status status = TV_OK;
+  if (gpu->capability < TVI_OLDEST)
+    return tvi_host->fail(
+        TV_EDEVICE,
+        "%s: %s has compute capability %d.%d, this module has kernels for %d.%d and newer",
+        gpu->name, gpu->model, gpu->capability / 10, gpu->capability % 10, TVI_OLDEST / 10,
+        TVI_OLDEST % 10);
   if (!gpu->context) status = TVI_CU(gpu, cuDevicePrimaryCtxRetain, &gpu->context, gpu->device);
   CUcontext before = NULL;
   if (!status) status = TVI_CU(gpu, cuCtxGetCurrent, &before);
@@ -90,7 +98,7 @@ static tv_status make_ready(tvi_gpu *gpu) {
 
 tv_status tvi_gpu_enter(tvi_gpu *gpu, tvi_visit *visit) {
   *visit = (tvi_visit){NULL, false};
-  if (atomic_load_explicit(&is_forked, memory_order_relaxed))
+  if (tvi_gpu_is_forked())
     return tvi_host->fail(
         TV_EDEVICE, "%s: CUDA cannot be used in a child of the process that started it", gpu->name);
   if (atomic_load_explicit(&gpu->is_lost, memory_order_acquire)) return lost(gpu);
@@ -139,11 +147,6 @@ static tv_status look_at(tvi_gpu *gpu) {
     status = TVI_CU(gpu, cuDeviceGetAttribute, &minor,
                     (CUdevice_attribute)CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, gpu->device);
   gpu->capability = 10 * major + minor;
-  if (!status && gpu->capability < TVI_OLDEST)
-    status = tvi_host->fail(
-        TV_EDEVICE,
-        "%s: %s has compute capability %d.%d, this module has kernels for %d.%d and newer",
-        gpu->name, gpu->model, major, minor, TVI_OLDEST / 10, TVI_OLDEST % 10);
   return status;
 }
 
@@ -155,8 +158,8 @@ tvi_gpu *tvi_gpu_new(int ordinal) {
   }
   gpu->ordinal = ordinal;
   snprintf(gpu->name, sizeof gpu->name, "cuda:%d", ordinal);
-  if (pthread_mutex_init(&gpu->lock, NULL) || pthread_mutex_init(&gpu->transfer, NULL) ||
-      tvi_allocator_init(gpu)) {
+  if (pthread_mutex_init(&gpu->loading, NULL) || pthread_mutex_init(&gpu->lock, NULL) ||
+      pthread_mutex_init(&gpu->transfer, NULL) || tvi_allocator_init(gpu)) {
     tvi_host->free(gpu);
     tvi_host->fail(TV_ENOMEM, "cuda: no memory for a lock");
     return NULL;
@@ -170,6 +173,7 @@ tvi_gpu *tvi_gpu_new(int ordinal) {
 
 /* One that was not registered. */
 void tvi_gpu_free(tvi_gpu *gpu) {
+  pthread_mutex_destroy(&gpu->loading);
   pthread_mutex_destroy(&gpu->lock);
   pthread_mutex_destroy(&gpu->transfer);
   pthread_mutex_destroy(&gpu->allocator.lock);

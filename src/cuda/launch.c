@@ -53,23 +53,26 @@ static tvi_function *find(tvi_gpu *gpu, tvi_kernel kernel, unsigned *place) {
   }
 }
 
-/* Within a visit and under the GPU's lock. */
+/* Within a visit and under the lock for loading. */
 static tv_status load(tvi_gpu *gpu, tvi_kernel kernel, tvi_function **found) {
   unsigned place;
   *found = find(gpu, kernel, &place);
   if (*found) return TV_OK;
-  if (!gpu->images[kernel.image]) {
-    const tv_status status =
-        TVI_CU(gpu, cuModuleLoadData, &gpu->images[kernel.image], tvi_images[kernel.image]);
-    if (status) return status;
+  CUmodule *const image = &gpu->images[kernel.image];
+  if (!*image) {
+    CUresult result = tvi_driver.cuModuleLoadData(image, tvi_images[kernel.image]);
+    if (tvi_gpu_made_room(gpu, (int)result == CUDA_ERROR_OUT_OF_MEMORY))
+      result = tvi_driver.cuModuleLoadData(image, tvi_images[kernel.image]);
+    if (result) return tvi_gpu_result(gpu, "cuModuleLoadData", result);
   }
   tvi_function *const made = tvi_host->alloc(sizeof *made);
   if (!made)
     return tvi_host->fail(TV_ENOMEM, "%s: no memory on cpu for %zu bytes", gpu->name, sizeof *made);
   made->kernel = kernel;
   name_of(kernel, made->name, sizeof made->name);
-  const CUresult result =
-      tvi_driver.cuModuleGetFunction(&made->cu, gpu->images[kernel.image], made->name);
+  CUresult result = tvi_driver.cuModuleGetFunction(&made->cu, *image, made->name);
+  if (tvi_gpu_made_room(gpu, (int)result == CUDA_ERROR_OUT_OF_MEMORY))
+    result = tvi_driver.cuModuleGetFunction(&made->cu, *image, made->name);
   if (result) {
     const tv_status status =
         (int)result == CUDA_ERROR_NOT_FOUND
@@ -83,22 +86,28 @@ static tv_status load(tvi_gpu *gpu, tvi_kernel kernel, tvi_function **found) {
   return TV_OK;
 }
 
+static CUresult queue(CUfunction cu, tvi_grid grid, CUstream stream, void **params) {
+  return tvi_driver.cuLaunchKernel(cu, (unsigned)grid.blocks, grid.y ? grid.y : 1, 1, grid.threads,
+                                   1, 1, grid.shared, stream, params, NULL);
+}
+
 static tv_status launch(tvi_gpu *gpu, void *stream, tvi_kernel kernel, tvi_grid grid,
                         const void *job) {
   unsigned place;
   tvi_function *f = find(gpu, kernel, &place);
   if (!f) {
-    pthread_mutex_lock(&gpu->lock);
+    pthread_mutex_lock(&gpu->loading);
     const tv_status status = load(gpu, kernel, &f);
-    pthread_mutex_unlock(&gpu->lock);
+    pthread_mutex_unlock(&gpu->loading);
     if (status) return status;
   }
   struct CUstream_st *const cu = tvi_stream_of(gpu, stream)->cu;
   void *params[] = {(void *)(uintptr_t)job};
   const uint64_t number = atomic_fetch_add_explicit(&gpu->launches, 1, memory_order_relaxed);
   atomic_store_explicit(&gpu->recent[number % TVI_RECENT], f->name, memory_order_relaxed);
-  CUresult result = tvi_driver.cuLaunchKernel(f->cu, (unsigned)grid.blocks, grid.y ? grid.y : 1, 1,
-                                              grid.threads, 1, 1, grid.shared, cu, params, NULL);
+  CUresult result = queue(f->cu, grid, cu, params);
+  if (tvi_gpu_made_room(gpu, (int)result == CUDA_ERROR_OUT_OF_MEMORY))
+    result = queue(f->cu, grid, cu, params);
   if (!result && waits_always()) result = tvi_driver.cuStreamSynchronize(cu);
   if (__builtin_expect(result == 0, 1)) return TV_OK;
   char call[sizeof f->name + 24];

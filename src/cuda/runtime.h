@@ -68,7 +68,8 @@ struct tvi_gpu {
   CUdevice device;
   char name[16], model[96]; /* "cuda:0", "NVIDIA H200" */
   int multiprocessors, capability;
-  pthread_mutex_t lock; /* guards what is made at first use: context, images, functions, blas */
+  pthread_mutex_t loading; /* guards images and functions; taken before all other locks */
+  pthread_mutex_t lock;    /* guards events and the list of streams */
   atomic_bool is_ready;
   CUcontext context;
   CUmodule images[TVI_IMAGE_COUNT];
@@ -116,8 +117,10 @@ static inline tvi_gpu_stream *tvi_stream_of(tvi_gpu *gpu, void *stream) {
 tvi_gpu *tvi_gpu_new(int ordinal);
 void tvi_gpu_free(tvi_gpu *gpu);
 tv_status tvi_gpu_ready(void *gpu);
-/* In a forked child every call is refused from then on. */
+/* In a forked child every call is refused from then on, and no lock is touched: it may be held by a
+ * thread that is not there. */
 void tvi_gpu_forked(void);
+bool tvi_gpu_is_forked(void);
 /* Neither lost nor in a forked child: for driver calls that need no context. */
 bool tvi_gpu_is_usable(const tvi_gpu *gpu);
 
@@ -144,6 +147,9 @@ void tvi_spare_event_back(tvi_gpu *gpu, CUevent event);
 tv_status tvi_allocator_init(tvi_gpu *gpu);
 tv_status tvi_gpu_memory(void *gpu, tv_memory_stats *stats);
 tv_status tvi_gpu_trim(void *gpu);
+/* Whether a call that was out of memory is worth another try: kernels and libraries take memory of
+ * the device too, and the cache may have given some of its own back now. Within a visit. */
+bool tvi_gpu_made_room(tvi_gpu *gpu, bool was_out_of_memory);
 tv_status tvi_gpu_limit(void *gpu, int64_t bytes);
 
 /* transfer.c ------------------------------------------------------------------------------------

@@ -94,6 +94,8 @@ tv_status tvi_gpu_pinned_reserve(void *self, int64_t bytes, void **out) {
 void tvi_gpu_pinned_release(void *self, void *block) {
   tvi_gpu *const gpu = self;
   tvi_pinned *found = NULL;
+  tvi_visit visit = {NULL, false};
+  if (tvi_gpu_is_forked()) return;
   pthread_mutex_lock(&gpu->transfer);
   for (tvi_pinned **at = &gpu->pinned; *at; at = &(*at)->next)
     if ((*at)->block == block) {
@@ -104,7 +106,10 @@ void tvi_gpu_pinned_release(void *self, void *block) {
   pthread_mutex_unlock(&gpu->transfer);
   if (!found) return;
   tvi_host->free(found);
-  if (tvi_gpu_is_usable(gpu)) tvi_driver.cuMemFreeHost(block); /* it was made for all contexts */
+  if (!tvi_gpu_is_usable(gpu)) return;
+  const bool is_inside = !tvi_gpu_enter(gpu, &visit);
+  tvi_driver.cuMemFreeHost(block); /* made for all contexts: drivers take it without one too */
+  if (is_inside) tvi_gpu_leave(&visit);
 }
 
 /* In
