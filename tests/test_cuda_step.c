@@ -64,7 +64,7 @@ static void same_weights(const char *what, const model *far, const model *near) 
     if (fake_counts(&counts)) {
       check_same(CHECK_HERE, what, got, want);
     } else { /* exp and products are a real GPU's own */
-      double off = NAN;
+      double off = HUGE_VAL;
       OK(tv_item_f64(tv_max(tv_abs(tv_subtract(got, want)), TV_ALL_AXES), &off));
       if (!(off < 1e-3)) check_fail(CHECK_HERE, "%s: off by %g", what, off);
     }
