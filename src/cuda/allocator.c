@@ -359,7 +359,7 @@ tv_status tvi_gpu_reserve(void *self, int64_t bytes, void *stream, void **out) {
     if (!a->is_direct) bytes = (bytes + GRAIN - 1) / GRAIN * GRAIN;
     status = find_or_make(gpu, tvi_stream_of(gpu, stream), bytes, &block);
   }
-  if (!status) {
+  if (block) {
     bin_remove(block);
     if (!a->is_direct) cut(block, bytes);
     hand_out(a, block);
