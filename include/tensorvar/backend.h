@@ -247,8 +247,7 @@ typedef struct tv_backend {
   tv_status (*limit)(void *self, int64_t bytes);
 } tv_backend;
 
-/* Modules: backends in a shared object of their own
- * ------------------------------------------------
+/* Modules: backends in a shared object of their own.
  *
  * libtensorvar_NAME.so is opened when a device "NAME" or "NAME:0" is first asked for. It links
  * nothing of the library: what it needs comes through a table, so it serves the shared and the
