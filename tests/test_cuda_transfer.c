@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copies between host and a CUDA device: sizes around the slots of the rings, plain and pinned
  * memory, many in flight; the host side is free when a call returns. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,22 @@ TEST(many_small_copies_in_flight) {
   }
 }
 
+/* Threads share the rings: more than all slots are wanted at once, both ways. */
+static void *to_and_fro(void *seed) {
+  for (int64_t n = 1; n < 3; n++) there_and_back((n * 12 << 20) + *(int *)seed, false);
+  for (int k = 0; k < 20; k++) there_and_back(1 + *(int *)seed + k * 1000, false);
+  return NULL;
+}
+
+TEST(threads_share_the_rings) {
+  enum { THREADS = 4 };
+  pthread_t threads[THREADS];
+  int seeds[THREADS] = {1, 2, 3, 4};
+  for (int k = 0; k < THREADS; k++)
+    CHECK(!pthread_create(&threads[k], NULL, to_and_fro, &seeds[k]));
+  for (int k = 0; k < THREADS; k++) pthread_join(threads[k], NULL);
+}
+
 TEST(parts_and_layouts) {
   tv_tensor *const x = tv_reshape(tv_arange(TV_F64, 0, 24, 1), TV_SHAPE(4, 6));
   tv_tensor *const far = tv_to(tv_matrix_transpose(x), cuda());
@@ -94,4 +111,4 @@ TEST(parts_and_layouts) {
 }
 
 TEST_MAIN("cuda_transfer", CASE(plain_memory), CASE(pinned_memory), CASE(pinned_memory_is_counted),
-          CASE(many_small_copies_in_flight), CASE(parts_and_layouts))
+          CASE(many_small_copies_in_flight), CASE(threads_share_the_rings), CASE(parts_and_layouts))

@@ -157,9 +157,11 @@ tvi_gpu *tvi_gpu_new(int ordinal) {
     return NULL;
   }
   gpu->ordinal = ordinal;
+  tvi_transfer_init(gpu);
   snprintf(gpu->name, sizeof gpu->name, "cuda:%d", ordinal);
   if (pthread_mutex_init(&gpu->loading, NULL) || pthread_mutex_init(&gpu->lock, NULL) ||
-      pthread_mutex_init(&gpu->transfer, NULL) || tvi_allocator_init(gpu)) {
+      pthread_mutex_init(&gpu->transfer, NULL) || pthread_cond_init(&gpu->slot_is_free, NULL) ||
+      tvi_allocator_init(gpu)) {
     tvi_host->free(gpu);
     tvi_host->fail(TV_ENOMEM, "cuda: no memory for a lock");
     return NULL;
@@ -176,6 +178,7 @@ void tvi_gpu_free(tvi_gpu *gpu) {
   pthread_mutex_destroy(&gpu->loading);
   pthread_mutex_destroy(&gpu->lock);
   pthread_mutex_destroy(&gpu->transfer);
+  pthread_cond_destroy(&gpu->slot_is_free);
   pthread_mutex_destroy(&gpu->allocator.lock);
   tvi_host->free(gpu);
 }

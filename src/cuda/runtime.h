@@ -47,7 +47,8 @@ typedef struct tvi_ring {
   int count;
   int64_t bytes; /* of a slot */
   char *slots[32];
-  CUevent busy[32]; /* recorded behind the slot's latest copy; NULL: never used */
+  CUevent busy[32];  /* recorded behind the slot's latest copy; NULL: never used */
+  bool is_taken[32]; /* by a thread that copies */
   int next;
 } tvi_ring;
 typedef struct tvi_pinned {
@@ -87,6 +88,7 @@ struct tvi_gpu {
   int n_timed;
   tvi_allocator allocator;
   pthread_mutex_t transfer; /* guards the rings and the list of pinned memory */
+  pthread_cond_t slot_is_free;
   tvi_ring small, large;
   tvi_pinned *pinned;
   void *blas; /* of cublaslt.c */
@@ -155,6 +157,7 @@ tv_status tvi_gpu_limit(void *gpu, int64_t bytes);
 /* transfer.c ------------------------------------------------------------------------------------
  */
 
+void tvi_transfer_init(tvi_gpu *gpu);
 tv_status tvi_gpu_copy_out_later(void *gpu, void *to_host, const void *from, int64_t bytes,
                                  void *stream);
 tv_status tvi_gpu_pinned_reserve(void *gpu, int64_t bytes, void **out);

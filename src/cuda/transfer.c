@@ -13,27 +13,56 @@ enum { SMALL = 64 << 10, SMALL_SLOTS = 32, LARGE = 8 << 20, LARGE_SLOTS = 8, PIE
 /* Rings ------------------------------------------------------------------------------------------
  */
 
-static tvi_ring *ring_for(tvi_gpu *gpu, int64_t bytes) {
-  tvi_ring *const ring = bytes <= SMALL ? &gpu->small : &gpu->large;
-  ring->bytes = bytes <= SMALL ? SMALL : LARGE;
-  ring->count = bytes <= SMALL ? SMALL_SLOTS : LARGE_SLOTS;
-  return ring;
+void tvi_transfer_init(tvi_gpu *gpu) {
+  gpu->small.bytes = SMALL;
+  gpu->small.count = SMALL_SLOTS;
+  gpu->large.bytes = LARGE;
+  gpu->large.count = LARGE_SLOTS;
 }
 
-/* The next slot, once its latest copy is done; made when it is first wanted. */
-static tv_status take_slot(tvi_gpu *gpu, tvi_ring *ring, int *slot) {
-  tv_status status = TV_OK;
-  *slot = ring->next;
+static tvi_ring *ring_for(tvi_gpu *gpu, int64_t bytes) {
+  return bytes <= SMALL ? &gpu->small : &gpu->large;
+}
+
+static void give_back(tvi_gpu *gpu, tvi_ring *ring, int slot) {
+  pthread_mutex_lock(&gpu->transfer);
+  ring->is_taken[slot] = false;
+  pthread_cond_broadcast(&gpu->slot_is_free); /* waiters are of two rings */
+  pthread_mutex_unlock(&gpu->transfer);
+}
+
+/* The next slot that no thread has, its memory made when it is first wanted; -1: there is none, and
+ * the caller, who has some, does not wait for one. Under the lock. */
+static tv_status next_slot(tvi_gpu *gpu, tvi_ring *ring, bool waits, int *slot) {
+  for (*slot = -1; *slot < 0;) {
+    for (int k = 0; k < ring->count && *slot < 0; k++)
+      if (!ring->is_taken[(ring->next + k) % ring->count]) *slot = (ring->next + k) % ring->count;
+    if (*slot < 0 && !waits) return TV_OK;
+    if (*slot < 0) pthread_cond_wait(&gpu->slot_is_free, &gpu->transfer);
+  }
   if (!ring->slots[*slot]) {
     void *made = NULL;
-    status = TVI_CU(gpu, cuMemHostAlloc, &made, (size_t)ring->bytes, CU_MEMHOSTALLOC_PORTABLE);
+    const tv_status status =
+        TVI_CU(gpu, cuMemHostAlloc, &made, (size_t)ring->bytes, CU_MEMHOSTALLOC_PORTABLE);
+    if (status) return status;
     ring->slots[*slot] = made;
   }
-  if (!status && !ring->busy[*slot])
-    status = TVI_CU(gpu, cuEventCreate, &ring->busy[*slot], CU_EVENT_DISABLE_TIMING);
-  else if (!status)
+  ring->is_taken[*slot] = true;
+  ring->next = (*slot + 1) % ring->count;
+  return TV_OK;
+}
+
+/* The same, once its latest copy is done: no thread waits for a stream while it has the lock. */
+static tv_status take_slot(tvi_gpu *gpu, tvi_ring *ring, bool waits, int *slot) {
+  pthread_mutex_lock(&gpu->transfer);
+  tv_status status = next_slot(gpu, ring, waits, slot);
+  pthread_mutex_unlock(&gpu->transfer);
+  if (status || *slot < 0) return status;
+  if (ring->busy[*slot])
     status = TVI_CU(gpu, cuEventSynchronize, ring->busy[*slot]);
-  if (!status) ring->next = (*slot + 1) % ring->count;
+  else
+    status = TVI_CU(gpu, cuEventCreate, &ring->busy[*slot], CU_EVENT_DISABLE_TIMING);
+  if (status) give_back(gpu, ring, *slot);
   return status;
 }
 
@@ -63,9 +92,12 @@ static void copy_plain(void *to, const void *from, int64_t bytes) {
 
 static bool is_pinned(tvi_gpu *gpu, const void *at, int64_t bytes) {
   const char *const first = at;
-  for (const tvi_pinned *p = gpu->pinned; p; p = p->next)
-    if (first >= p->block && first + bytes <= p->block + p->bytes) return true;
-  return false;
+  bool is_inside = false;
+  pthread_mutex_lock(&gpu->transfer);
+  for (const tvi_pinned *p = gpu->pinned; p && !is_inside; p = p->next)
+    is_inside = first >= p->block && first + bytes <= p->block + p->bytes;
+  pthread_mutex_unlock(&gpu->transfer);
+  return is_inside;
 }
 
 tv_status tvi_gpu_pinned_reserve(void *self, int64_t bytes, void **out) {
@@ -122,11 +154,12 @@ static tv_status send(tvi_gpu *gpu, CUdeviceptr to, const char *from, int64_t by
   for (int64_t at = 0; at < bytes && !status; at += ring->bytes) {
     const int64_t n = bytes - at < ring->bytes ? bytes - at : ring->bytes;
     int slot = 0;
-    status = take_slot(gpu, ring, &slot);
+    status = take_slot(gpu, ring, true, &slot);
     if (status) break;
     copy_plain(ring->slots[slot], from + at, n);
     status = TVI_CU(gpu, cuMemcpyHtoDAsync, to + (CUdeviceptr)at, ring->slots[slot], (size_t)n, cu);
     if (!status) status = TVI_CU(gpu, cuEventRecord, ring->busy[slot], cu);
+    give_back(gpu, ring, slot);
   }
   return status;
 }
@@ -140,11 +173,9 @@ tv_status tvi_gpu_copy_in(void *self, void *to, const void *from_host, int64_t b
   tv_status status = tvi_gpu_enter(gpu, &visit);
   if (status) return status;
   struct CUstream_st *const cu = tvi_stream_of(gpu, stream)->cu;
-  pthread_mutex_lock(&gpu->transfer);
-  const bool is_direct = bytes > SMALL && is_pinned(gpu, from_host, bytes);
-  if (!is_direct) status = send(gpu, there, from_host, bytes, cu);
-  pthread_mutex_unlock(&gpu->transfer);
-  if (is_direct) {
+  if (bytes <= SMALL || !is_pinned(gpu, from_host, bytes)) {
+    status = send(gpu, there, from_host, bytes, cu);
+  } else {
     status = TVI_CU(gpu, cuMemcpyHtoDAsync, there, from_host, (size_t)bytes, cu);
     if (!status) status = TVI_CU(gpu, cuStreamSynchronize, cu); /* the host side is free now */
   }
@@ -155,31 +186,44 @@ tv_status tvi_gpu_copy_in(void *self, void *to, const void *from_host, int64_t b
 /* Out
  * ---------------------------------------------------------------------------------------------- */
 
-/* As many slots as there are may be on their way; the oldest is emptied first. */
+/* What is on its way out: slots asked for and not emptied, the oldest first. */
+typedef struct {
+  int slots[SMALL_SLOTS];
+  int64_t asked, done; /* bytes */
+} fetching;
+
+/* Ask for what comes next, into a slot; false if there is none for now. */
+static bool ask(tvi_gpu *gpu, tvi_ring *ring, CUdeviceptr from, int64_t bytes, CUstream cu,
+                fetching *f, tv_status *status) {
+  const int64_t n = bytes - f->asked < ring->bytes ? bytes - f->asked : ring->bytes;
+  int slot = 0;
+  *status = take_slot(gpu, ring, f->asked == f->done, &slot);
+  if (*status || slot < 0) return false;
+  *status = TVI_CU(gpu, cuMemcpyDtoHAsync, ring->slots[slot], from + (CUdeviceptr)f->asked,
+                   (size_t)n, cu);
+  if (!*status) *status = TVI_CU(gpu, cuEventRecord, ring->busy[slot], cu);
+  if (*status) {
+    give_back(gpu, ring, slot);
+    return false;
+  }
+  f->slots[f->asked / ring->bytes % ring->count] = slot;
+  f->asked += n;
+  return true;
+}
+
 static tv_status fetch(tvi_gpu *gpu, char *to, CUdeviceptr from, int64_t bytes, CUstream cu) {
   tvi_ring *const ring = ring_for(gpu, bytes);
-  int slots[SMALL_SLOTS];
-  int64_t asked = 0, done = 0;
+  fetching f = {.asked = 0, .done = 0};
   tv_status status = TV_OK;
-  while (done < bytes && !status) {
-    while (asked < bytes && asked - done < ring->count * ring->bytes && !status) {
-      const int64_t n = bytes - asked < ring->bytes ? bytes - asked : ring->bytes;
-      int slot = 0;
-      status = take_slot(gpu, ring, &slot);
-      if (!status)
-        status = TVI_CU(gpu, cuMemcpyDtoHAsync, ring->slots[slot], from + (CUdeviceptr)asked,
-                        (size_t)n, cu);
-      if (!status) status = TVI_CU(gpu, cuEventRecord, ring->busy[slot], cu);
-      if (status) break;
-      slots[asked / ring->bytes % ring->count] = slot;
-      asked += n;
-    }
-    if (status) break;
-    const int64_t n = bytes - done < ring->bytes ? bytes - done : ring->bytes;
-    const int slot = slots[done / ring->bytes % ring->count];
-    status = TVI_CU(gpu, cuEventSynchronize, ring->busy[slot]);
-    if (!status) copy_plain(to + done, ring->slots[slot], n);
-    done += n;
+  while (f.done < bytes) {
+    while (f.asked < bytes && !status && ask(gpu, ring, from, bytes, cu, &f, &status)) continue;
+    if (f.asked == f.done) break; /* it failed, and all slots are back */
+    const int64_t n = bytes - f.done < ring->bytes ? bytes - f.done : ring->bytes;
+    const int slot = f.slots[f.done / ring->bytes % ring->count];
+    if (!status) status = TVI_CU(gpu, cuEventSynchronize, ring->busy[slot]);
+    if (!status) copy_plain(to + f.done, ring->slots[slot], n);
+    give_back(gpu, ring, slot);
+    f.done += n;
   }
   return status;
 }
@@ -193,11 +237,9 @@ tv_status tvi_gpu_copy_out(void *self, void *to_host, const void *from, int64_t 
   tv_status status = tvi_gpu_enter(gpu, &visit);
   if (status) return status;
   struct CUstream_st *const cu = tvi_stream_of(gpu, stream)->cu;
-  pthread_mutex_lock(&gpu->transfer);
-  const bool is_direct = is_pinned(gpu, to_host, bytes);
-  if (!is_direct) status = fetch(gpu, to_host, there, bytes, cu);
-  pthread_mutex_unlock(&gpu->transfer);
-  if (is_direct) {
+  if (!is_pinned(gpu, to_host, bytes)) {
+    status = fetch(gpu, to_host, there, bytes, cu);
+  } else {
     status = TVI_CU(gpu, cuMemcpyDtoHAsync, to_host, there, (size_t)bytes, cu);
     if (!status) status = TVI_CU(gpu, cuStreamSynchronize, cu);
   }
