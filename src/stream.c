@@ -14,8 +14,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards every device'
 
 static bool has_queues(const tvi_device *on) { return on->backend.stream_open != NULL; }
 
-/* Order -----------------------------------------------------------------------------------------
- */
+/* Order ------------------------------------------------------------------------------------- */
 
 tv_status tvi_stream_join(tvi_storage *storage, int index) {
   tvi_device *const on = tvi_device_at(storage->device);
@@ -54,8 +53,7 @@ int tvi_stream_users(const tvi_storage *storage, void **users) {
   return n;
 }
 
-/* Streams ---------------------------------------------------------------------------------------
- */
+/* Streams ----------------------------------------------------------------------------------- */
 
 /* A number in the device's list, opened if there is no released one; 0 after a failure. */
 static int take(tvi_device *on) {
@@ -124,8 +122,7 @@ tv_status tv_stream_synchronize(tv_stream *stream) {
   return on->backend.synchronize(on->self, on->streams[stream->index]);
 }
 
-/* Events ----------------------------------------------------------------------------------------
- */
+/* Events ------------------------------------------------------------------------------------ */
 
 struct tv_event {
   _Atomic int64_t count;
@@ -223,8 +220,7 @@ tv_status tv_event_elapsed(tv_event *from, tv_event *to, double *milliseconds) {
   return TV_OK;
 }
 
-/* Copies and pinned memory ----------------------------------------------------------------------
- */
+/* Copies and pinned memory ------------------------------------------------------------------ */
 
 tv_status tv_tensor_copy_out_later(tv_tensor *x, void *out, int64_t capacity) {
   if (!x) return tvi_null_status("tensor_copy_out_later", "x");

@@ -426,8 +426,7 @@ static double speed(void) {
          ((double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec));
 }
 
-/* Around it -------------------------------------------------------------------------------------
- */
+/* Around it --------------------------------------------------------------------------------- */
 
 /* Run a check with one setting "NAME=value", or NULL. The signal that ended it; 0, with what it
  * found, or -1 for a call that failed. */

@@ -120,8 +120,7 @@ static void run(outcome *out) {
   tv_error_clear();
 }
 
-/* A child: run with call k failing ---------------------------------------------------------------
- */
+/* A child: run with call k failing ---------------------------------------------------------- */
 
 /* Shared with the children. */
 static struct shared {

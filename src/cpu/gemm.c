@@ -37,8 +37,7 @@ typedef struct product {
   tvi_product *loop;
 } product;
 
-/* Operands ---------------------------------------------------------------------------------------
- */
+/* Operands ---------------------------------------------------------------------------------- */
 
 /* Whether BLAS walks rows of `columns` elements, `step` bytes apart, of elements without gaps. */
 static bool is_leading(int64_t step, int64_t columns, int64_t item) {
@@ -96,8 +95,7 @@ static tv_status copy_operand(const product *p, tv_dtype from, operand *x, int64
   return status;
 }
 
-/* Tiles ------------------------------------------------------------------------------------------
- */
+/* Tiles ------------------------------------------------------------------------------------- */
 
 static void run_tile(void *context, int64_t i) {
   const product *p = context;

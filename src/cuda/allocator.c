@@ -57,8 +57,7 @@ tv_status tvi_allocator_init(tvi_gpu *gpu) {
   return pthread_mutex_init(&gpu->allocator.lock, NULL) ? TV_ENOMEM : TV_OK;
 }
 
-/* Bins ------------------------------------------------------------------------------------------
- */
+/* Bins -------------------------------------------------------------------------------------- */
 
 /* Four bins to a power of two: the two bits below the highest choose. */
 static int bin_of(int64_t bytes) {
@@ -110,8 +109,7 @@ static tvi_block *bin_find(const tvi_bins *bins, int64_t bytes) {
   return NULL;
 }
 
-/* What is handed out, by address ------------------------------------------------------------------
- */
+/* What is handed out, by address ------------------------------------------------------------ */
 
 static tvi_block **place_of(tvi_allocator *a, const void *address) {
   const uint64_t h = (uintptr_t)address / GRAIN * UINT64_C(0x9e3779b97f4a7c15);
@@ -136,8 +134,7 @@ static tvi_block *take_back(tvi_allocator *a, const void *address) {
   return NULL;
 }
 
-/* Segments --------------------------------------------------------------------------------------
- */
+/* Segments ---------------------------------------------------------------------------------- */
 
 static tvi_block *join(tvi_block *left, tvi_block *right) {
   left->bytes += right->bytes;
@@ -275,8 +272,7 @@ static bool make_pending(tvi_gpu *gpu, tvi_block *block, int n, void *const *use
   return true;
 }
 
-/* Reserve and release ---------------------------------------------------------------------------
- */
+/* Reserve and release ----------------------------------------------------------------------- */
 
 static void count_free(const tvi_allocator *a, int64_t *sum, int64_t *largest) {
   *sum = *largest = 0;
@@ -395,8 +391,7 @@ void tvi_gpu_release(void *self, void *address, int64_t bytes, void *stream, int
   tvi_gpu_leave(&visit);
 }
 
-/* Ask and change ---------------------------------------------------------------------------------
- */
+/* Ask and change ---------------------------------------------------------------------------- */
 
 tv_status tvi_gpu_memory(void *self, tv_memory_stats *stats) {
   tvi_gpu *const gpu = self;

@@ -39,8 +39,7 @@ typedef struct blas {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the library and all tables */
 
-/* Open -------------------------------------------------------------------------------------------
- */
+/* Open -------------------------------------------------------------------------------------- */
 
 static void *open_from(const char *folder, int length) {
   static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
@@ -131,8 +130,7 @@ static tv_status ready(tvi_gpu *gpu) {
   return status;
 }
 
-/* Choose -----------------------------------------------------------------------------------------
- */
+/* Choose ------------------------------------------------------------------------------------ */
 
 typedef struct kind {
   int type, compute, scale;
@@ -269,8 +267,7 @@ static tv_status choice_of(tvi_gpu *gpu, blas *on, const key *of, choice **found
   return TV_OK;
 }
 
-/* Run --------------------------------------------------------------------------------------------
- */
+/* Run --------------------------------------------------------------------------------------- */
 
 static void shape_of(int64_t *of, const tvi_lt_matrix *x, int64_t batch) {
   of[0] = x->rows;

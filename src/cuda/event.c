@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * Streams and events: the slots, and the spare events that order streams. */
-#include <math.h>
-
 #include "runtime.h"
 
-/* The body of a slot: driver calls within a visit. */
-#define WITHIN(gpu, ...)                           \
+/* The body of a slot that is one driver call within a visit. */
+#define ONE_CALL(gpu, ...)                         \
   tvi_visit visit;                                 \
   tv_status status = tvi_gpu_enter((gpu), &visit); \
   if (status) return status;                       \
-  __VA_ARGS__                                      \
+  status = TVI_CU((gpu), __VA_ARGS__);             \
   tvi_gpu_leave(&visit);                           \
   return status
 
 tv_status tvi_gpu_synchronize(void *self, void *stream) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, status = TVI_CU(gpu, cuStreamSynchronize, tvi_stream_of(gpu, stream)->cu););
+  ONE_CALL(gpu, cuStreamSynchronize, tvi_stream_of(gpu, stream)->cu);
 }
 
-/* Streams ---------------------------------------------------------------------------------------
- */
+/* Streams ----------------------------------------------------------------------------------- */
 
 tv_status tvi_gpu_stream_open(void *self, void **stream) {
   tvi_gpu *const gpu = self;
@@ -32,14 +29,10 @@ tv_status tvi_gpu_stream_open(void *self, void **stream) {
     status = TVI_CU(gpu, cuStreamCreate, &made->cu, CU_STREAM_NON_BLOCKING);
     tvi_gpu_leave(&visit);
   }
-  if (!status) {
-    pthread_mutex_lock(&gpu->lock);
-    if (gpu->n_streams < TVI_GPU_STREAMS) gpu->streams[gpu->n_streams++] = made;
-    pthread_mutex_unlock(&gpu->lock);
-    *stream = made;
-  } else {
+  if (status)
     tvi_host->free(made);
-  }
+  else
+    *stream = made; /* the core's, for the life of the process */
   return status;
 }
 
@@ -61,15 +54,19 @@ void tvi_spare_event_back(tvi_gpu *gpu, CUevent event) {
 /* An event may be recorded anew as soon as the wait for it is queued. */
 tv_status tvi_gpu_stream_wait(void *self, void *stream, void *other) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, CUevent event = NULL; status = tvi_spare_event(gpu, &event);
-         if (!status) status = TVI_CU(gpu, cuEventRecord, event, tvi_stream_of(gpu, other)->cu);
-         if (!status) status =
-             TVI_CU(gpu, cuStreamWaitEvent, tvi_stream_of(gpu, stream)->cu, event, 0);
-         if (event) tvi_spare_event_back(gpu, event););
+  CUevent event = NULL;
+  tvi_visit visit;
+  tv_status status = tvi_gpu_enter(gpu, &visit);
+  if (status) return status;
+  status = tvi_spare_event(gpu, &event);
+  if (!status) status = TVI_CU(gpu, cuEventRecord, event, tvi_stream_of(gpu, other)->cu);
+  if (!status) status = TVI_CU(gpu, cuStreamWaitEvent, tvi_stream_of(gpu, stream)->cu, event, 0);
+  if (event) tvi_spare_event_back(gpu, event);
+  tvi_gpu_leave(&visit);
+  return status;
 }
 
-/* Events ----------------------------------------------------------------------------------------
- */
+/* Events ------------------------------------------------------------------------------------ */
 
 tv_status tvi_gpu_event_open(void *self, void **event) {
   tvi_gpu *const gpu = self;
@@ -78,8 +75,7 @@ tv_status tvi_gpu_event_open(void *self, void **event) {
   *event = gpu->n_timed ? gpu->timed[--gpu->n_timed] : NULL;
   pthread_mutex_unlock(&gpu->lock);
   if (*event) return TV_OK;
-  WITHIN(gpu, CUevent made = NULL; status = TVI_CU(gpu, cuEventCreate, &made, CU_EVENT_DEFAULT);
-         *event = made;);
+  ONE_CALL(gpu, cuEventCreate, (CUevent *)event, CU_EVENT_DEFAULT);
 }
 
 void tvi_gpu_event_release(void *self, void *event) {
@@ -97,28 +93,39 @@ void tvi_gpu_event_release(void *self, void *event) {
 
 tv_status tvi_gpu_event_record(void *self, void *event, void *stream) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, status = TVI_CU(gpu, cuEventRecord, event, tvi_stream_of(gpu, stream)->cu););
+  ONE_CALL(gpu, cuEventRecord, event, tvi_stream_of(gpu, stream)->cu);
 }
 
 tv_status tvi_gpu_event_wait(void *self, void *event, void *stream) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, status = TVI_CU(gpu, cuStreamWaitEvent, tvi_stream_of(gpu, stream)->cu, event, 0););
+  ONE_CALL(gpu, cuStreamWaitEvent, tvi_stream_of(gpu, stream)->cu, event, 0);
 }
 
 tv_status tvi_gpu_event_synchronize(void *self, void *event) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, status = TVI_CU(gpu, cuEventSynchronize, event););
+  ONE_CALL(gpu, cuEventSynchronize, event);
 }
 
 tv_status tvi_gpu_event_query(void *self, void *event, bool *is_done) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, const CUresult result = tvi_driver.cuEventQuery(event); *is_done = result == 0;
-         if ((int)result != CUDA_ERROR_NOT_READY) status =
-             tvi_gpu_result(gpu, "cuEventQuery", result););
+  tvi_visit visit;
+  tv_status status = tvi_gpu_enter(gpu, &visit);
+  if (status) return status;
+  const CUresult result = tvi_driver.cuEventQuery(event);
+  *is_done = result == 0;
+  if ((int)result != CUDA_ERROR_NOT_READY) status = tvi_gpu_result(gpu, "cuEventQuery", result);
+  tvi_gpu_leave(&visit);
+  return status;
 }
 
 tv_status tvi_gpu_event_elapsed(void *self, void *from, void *to, double *milliseconds) {
   tvi_gpu *const gpu = self;
-  WITHIN(gpu, float elapsed = 0; status = TVI_CU(gpu, cuEventElapsedTime, &elapsed, from, to);
-         *milliseconds = (double)elapsed;);
+  float elapsed = 0;
+  tvi_visit visit;
+  tv_status status = tvi_gpu_enter(gpu, &visit);
+  if (status) return status;
+  status = TVI_CU(gpu, cuEventElapsedTime, &elapsed, from, to);
+  *milliseconds = (double)elapsed;
+  tvi_gpu_leave(&visit);
+  return status;
 }

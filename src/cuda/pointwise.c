@@ -202,8 +202,7 @@ static tv_status run_part(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64_t
   return status;
 }
 
-/* Plans -----------------------------------------------------------------------------------------
- */
+/* Plans ------------------------------------------------------------------------------------- */
 
 typedef tv_status runner(tvi_gpu *gpu, void *stream, tvi_kernel kernel, int64_t width,
                          const tvi_plan *plan);

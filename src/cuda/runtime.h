@@ -11,7 +11,6 @@
 #include "images.h"
 
 enum {
-  TVI_GPU_STREAMS = 64,
   TVI_BINS = 128,       /* of free blocks, by size */
   TVI_RECENT = 32,      /* kernels that a lost device is reported with */
   TVI_FUNCTIONS = 4096, /* places in the table of kernels */
@@ -39,7 +38,6 @@ typedef struct tvi_allocator {
 typedef struct tvi_gpu_stream {
   CUstream cu;
   tvi_bins bins[2]; /* of small and of large segments: free blocks whose home this is */
-  void *workspace;  /* of cuBLASLt, made at first use */
 } tvi_gpu_stream;
 
 /* transfer.c: pinned memory that copies go through. */
@@ -70,7 +68,7 @@ struct tvi_gpu {
   char name[16], model[96]; /* "cuda:0", "NVIDIA H200" */
   int multiprocessors, capability;
   pthread_mutex_t loading; /* guards images and functions; taken before all other locks */
-  pthread_mutex_t lock;    /* guards events and the list of streams */
+  pthread_mutex_t lock;    /* guards events */
   atomic_bool is_ready;
   CUcontext context;
   CUmodule images[TVI_IMAGE_COUNT];
@@ -80,8 +78,7 @@ struct tvi_gpu {
   atomic_bool is_lost;
   char lost[256]; /* what failed first; written before is_lost */
 
-  tvi_gpu_stream main, *streams[TVI_GPU_STREAMS];
-  int n_streams;
+  tvi_gpu_stream main;
   CUevent spare[64]; /* events without timing, to order streams by */
   int n_spare;
   CUevent timed[64]; /* the user's, released, for the next who asks */
@@ -94,8 +91,7 @@ struct tvi_gpu {
   void *blas; /* of cublaslt.c */
 };
 
-/* gpu.c -----------------------------------------------------------------------------------------
- */
+/* gpu.c ------------------------------------------------------------------------------------- */
 
 /* Make the GPU's context the thread's, for driver calls to follow: TV_ELOST, or TV_EDEVICE in a
  * forked child or if the context cannot be had. Leaving gives a host's own context back. */
@@ -126,8 +122,7 @@ bool tvi_gpu_is_forked(void);
 /* Neither lost nor in a forked child: for driver calls that need no context. */
 bool tvi_gpu_is_usable(const tvi_gpu *gpu);
 
-/* event.c ---------------------------------------------------------------------------------------
- */
+/* event.c ----------------------------------------------------------------------------------- */
 
 tv_status tvi_gpu_synchronize(void *gpu, void *stream);
 tv_status tvi_gpu_stream_open(void *gpu, void **stream);
@@ -143,8 +138,7 @@ tv_status tvi_gpu_event_elapsed(void *gpu, void *from, void *to, double *millise
 tv_status tvi_spare_event(tvi_gpu *gpu, CUevent *event);
 void tvi_spare_event_back(tvi_gpu *gpu, CUevent event);
 
-/* allocator.c -----------------------------------------------------------------------------------
- */
+/* allocator.c ------------------------------------------------------------------------------- */
 
 tv_status tvi_allocator_init(tvi_gpu *gpu);
 tv_status tvi_gpu_memory(void *gpu, tv_memory_stats *stats);
@@ -154,8 +148,7 @@ tv_status tvi_gpu_trim(void *gpu);
 bool tvi_gpu_made_room(tvi_gpu *gpu, bool was_out_of_memory);
 tv_status tvi_gpu_limit(void *gpu, int64_t bytes);
 
-/* transfer.c ------------------------------------------------------------------------------------
- */
+/* transfer.c -------------------------------------------------------------------------------- */
 
 void tvi_transfer_init(tvi_gpu *gpu);
 tv_status tvi_gpu_copy_out_later(void *gpu, void *to_host, const void *from, int64_t bytes,

@@ -10,8 +10,7 @@
 
 enum { SMALL = 64 << 10, SMALL_SLOTS = 32, LARGE = 8 << 20, LARGE_SLOTS = 8, PIECE = 1 << 20 };
 
-/* Rings ------------------------------------------------------------------------------------------
- */
+/* Rings ------------------------------------------------------------------------------------- */
 
 void tvi_transfer_init(tvi_gpu *gpu) {
   gpu->small.bytes = SMALL;
@@ -87,8 +86,7 @@ static void copy_plain(void *to, const void *from, int64_t bytes) {
     tvi_host->parallel((bytes + PIECE - 1) / PIECE, copy_piece, &c);
 }
 
-/* Pinned memory -----------------------------------------------------------------------------------
- */
+/* Pinned memory ----------------------------------------------------------------------------- */
 
 static bool is_pinned(tvi_gpu *gpu, const void *at, int64_t bytes) {
   const char *const first = at;
