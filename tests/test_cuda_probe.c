@@ -133,7 +133,7 @@ static const char *fake_folder(void) {
   static char folder[4096];
   const char *const named = getenv("LD_LIBRARY_PATH");
   if (!named || !realpath(named, folder))
-    SKIP("LD_LIBRARY_PATH does not name the fake driver's folder");
+    check_fail(CHECK_HERE, "LD_LIBRARY_PATH does not name the fake driver's folder");
   return folder;
 }
 
@@ -227,6 +227,14 @@ TEST(a_cublaslt_without_its_calls) {
             "cublasLtCreate\nadd again: ok\n");
 }
 
+/* Folders that are named are the only ones: another version is never taken in silence. */
+TEST(no_cublaslt_in_the_folders_named) {
+  SAYS("uses",
+       "cpu: ok\nadd: ok\nmatmul: TV_EDEVICE: matmul: cuda:0 needs cuBLASLt, and there is no "
+       "libcublasLt.so.13 or .12 in TV_CUDA_LIBS\nadd again: ok\n",
+       "TV_CUDA_LIBS=/nowhere:/nor/here");
+}
+
 TEST(no_cublaslt) {
   if (!access("/usr/local/cuda/lib64/libcublasLt.so.13", F_OK) ||
       !access("/usr/local/cuda/lib64/libcublasLt.so.12", F_OK))
@@ -239,7 +247,7 @@ TEST(no_cublaslt) {
   folder_drop(folder, 1, names);
   SAME_TEXT(text,
             "cpu: ok\nadd: ok\nmatmul: TV_EDEVICE: matmul: cuda:0 needs cuBLASLt, and there is no "
-            "libcublasLt.so.13 or .12 in TV_CUDA_LIBS, in CUDA_HOME, or where the loader looks\n"
+            "libcublasLt.so.13 or .12 where the loader looks, in CUDA_HOME, or in /usr/local/cuda\n"
             "add again: ok\n");
 }
 
@@ -261,6 +269,7 @@ int main(int argc, char **argv) {
                                    CASE(gpu_too_old),
                                    CASE(gpu_is_taken),
                                    CASE(a_cublaslt_without_its_calls),
+                                   CASE(no_cublaslt_in_the_folders_named),
                                    CASE(no_cublaslt),
                                    CASE(forked_child)};
   if (argc == 3 && !strcmp(argv[1], "--child")) return child_main(argv[2]);

@@ -53,15 +53,18 @@ static void *open_from(const char *folder, int length) {
   return NULL;
 }
 
-/* The folders of TV_CUDA_LIBS, where the loader looks, and where the toolkit is by custom. */
+/* The folders of TV_CUDA_LIBS and no other; where it names none, where the loader looks, and where
+ * the toolkit is by custom. */
 static void *open_library(void) {
   const char *at = getenv("TV_CUDA_LIBS");
-  while (at && *at) {
+  const bool is_named = at && *at;
+  while (is_named && *at) {
     const int length = (int)strcspn(at, ":");
     void *const library = length ? open_from(at, length) : NULL;
     if (library) return library;
     at += length + (at[length] == ':');
   }
+  if (is_named) return NULL;
   void *library = open_from("", 0);
   const char *const home = getenv("CUDA_HOME");
   char folder[4096];
@@ -75,11 +78,13 @@ static tv_status open_lt(tvi_gpu *gpu) {
   static void *library;
   if (library) return TV_OK;
   void *const opened = open_library();
+  const char *const named = getenv("TV_CUDA_LIBS");
   if (!opened)
-    return tvi_host->fail(TV_EDEVICE,
-                          "matmul: %s needs cuBLASLt, and there is no libcublasLt.so.13 or .12 in "
-                          "TV_CUDA_LIBS, in CUDA_HOME, or where the loader looks",
-                          gpu->name);
+    return tvi_host->fail(
+        TV_EDEVICE, "matmul: %s needs cuBLASLt, and there is no libcublasLt.so.13 or .12 %s",
+        gpu->name,
+        named && *named ? "in TV_CUDA_LIBS"
+                        : "where the loader looks, in CUDA_HOME, or in /usr/local/cuda");
 #define LT_FIND(name, params) {&lt.name, #name},
   const struct {
     void *slot;
