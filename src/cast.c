@@ -4,6 +4,7 @@
 #include <tensorvar/ops.h>
 #include <tensorvar/reduce.h>
 
+#include "deferred.h"
 #include "device.h"
 #include "scope.h"
 #include "status.h"
@@ -26,10 +27,12 @@ tv_tensor *tv_astype(tv_tensor *x, tv_dtype dtype) {
   if (tvi_is_complex(x->dtype) && !tvi_is_complex(dtype) && dtype != TV_BOOL)
     return tvi_fail(TV_EDTYPE, "astype: from %s to %s: take tv_real or tv_imag first",
                     tv_dtype_name(x->dtype), tv_dtype_name(dtype));
-  tv_tensor *const strong = tvi_tensor_strong("astype", x, tvi_self.device);
-  tv_tensor *const y =
-      strong ? tvi_tensor_copy("astype", strong, dtype, tvi_tensor_on(strong)) : NULL;
-  tv_release(strong);
+  tv_tensor *y = NULL;
+  if (!tvi_deferred_cast(x, dtype, &y)) {
+    tv_tensor *const strong = tvi_tensor_strong("astype", x, tvi_self.device);
+    y = strong ? tvi_tensor_copy("astype", strong, dtype, tvi_tensor_on(strong)) : NULL;
+    tv_release(strong);
+  }
   return tvi_finish(&astype_rule, y, 1, &x, 0, NULL);
 }
 

@@ -7,6 +7,7 @@
 #include <tensorvar/index.h>
 #include <tensorvar/shape.h>
 
+#include "deferred.h"
 #include "device.h"
 #include "memory.h"
 #include "scope.h"
@@ -67,7 +68,8 @@ static tv_status put(const char *who, tv_tensor *part, tv_tensor *y, char *to,
   tv_tensor *const from =
       part->weak.kind ? tvi_tensor_copy(who, part, y->dtype, device) : tv_retain(part);
   if (!from) return tvi_failure();
-  tv_status status = tvi_stream_reads(from);
+  tv_status status = tvi_settle(from);
+  if (!status) status = tvi_stream_reads(from);
   if (!status)
     status = tvi_write(who, device, y->dtype, to, steps, from->rank, from->shape, from->dtype,
                        from->data, from->steps);

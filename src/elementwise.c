@@ -8,7 +8,9 @@
 
 #include <tensorvar/reduce.h>
 
+#include "deferred.h"
 #include "device.h"
+#include "program.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
@@ -140,7 +142,7 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
         break;
       }
     }
-    if ((status = tvi_stream_reads(x))) break;
+    if ((status = tvi_settle(x)) || (status = tvi_stream_reads(x))) break;
     operand->data = x->data;
     operand->steps = x->steps;
     if (!tvi_same_shape(x, p->rank, p->shape)) {
@@ -154,6 +156,41 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
   }
   for (int k = 0; k < row->n_inputs; k++) tv_release(converted[k]);
   return status;
+}
+
+/* Deferred --------------------------------------------------------------------------------------- */
+
+/* What an operand of another dtype is as an input. */
+static tv_tensor *converted(const tvi_op_row *row, tv_tensor *x, tv_dtype dtype) {
+  tv_tensor *y = NULL;
+  return tvi_deferred_cast(x, dtype, &y) ? y : tvi_tensor_copy(row->name, x, dtype, x->device);
+}
+
+/* The op as a node, in *y: NULL after a failure. False if it must run at the call. */
+static bool defer(tvi_op op, tv_tensor *const *in, const plan *p, tv_tensor **y) {
+  const tvi_op_row *const row = ROW(op);
+  int64_t size = 1;
+  for (int axis = 0; axis < p->rank; axis++) size *= p->shape[axis];
+  if (!tvi_may_defer(p->device, size, p->result)) return false;
+  for (int k = 0; k < row->n_inputs; k++)
+    if (!tvi_is_deferred(in[k]) && !tvi_is_input(in[k], p->rank, p->shape)) return false;
+  tvi_node node = {.op = (int)op, .dtype = p->loop, .n_inputs = row->n_inputs};
+  bool is_done = true;
+  for (int k = 0; k < row->n_inputs && is_done; k++) {
+    const tv_dtype wanted = row->inputs[k] == 'c' ? TV_BOOL : p->loop;
+    if (in[k]->weak.kind) {
+      is_done = tvi_weak_element(row->name, &in[k]->weak, wanted, op == TVI_OP_clip,
+                                 node.immediate[k]);
+    } else if (!tvi_is_input(in[k], p->rank, p->shape) && tvi_settle(in[k])) {
+      is_done = false; /* it was deferred, and is broadcast */
+    } else {
+      node.in[k] = in[k]->dtype == wanted ? tv_retain(in[k]) : converted(row, in[k], wanted);
+      is_done = node.in[k] != NULL;
+    }
+  }
+  *y = is_done ? tvi_deferred_new(&node, p->device, p->result, p->rank, p->shape) : NULL;
+  for (int k = 0; k < row->n_inputs; k++) tv_release(node.in[k]);
+  return true;
 }
 
 /* Comparisons that no common dtype carries exactly -------------------------------------------- */
@@ -257,10 +294,13 @@ tv_tensor *tvi_elementwise(tvi_op op, tv_tensor *const *in) {
   if (needs_exact_order(op, in)) return exact_order(op, in);
   if (!plan_make(op, in, &p)) return NULL;
   if (op == TVI_OP_pow && tvi_is_integer(p.loop) && !has_legal_exponents(in[1])) return NULL;
-  tv_tensor *y = tvi_tensor_new(ROW(op)->name, p.device, p.result, p.rank, p.shape);
-  if (y && plan_run(op, in, &p, y)) {
-    tv_release(y);
-    y = NULL;
+  tv_tensor *y = NULL;
+  if (!defer(op, in, &p, &y)) {
+    y = tvi_tensor_new(ROW(op)->name, p.device, p.result, p.rank, p.shape);
+    if (y && plan_run(op, in, &p, y)) {
+      tv_release(y);
+      y = NULL;
+    }
   }
   return tvi_finish(&tvi_op_rules[op], y, ROW(op)->n_inputs, in, 0, NULL);
 }
@@ -268,8 +308,11 @@ tv_tensor *tvi_elementwise(tvi_op op, tv_tensor *const *in) {
 tv_status tvi_elementwise_into(tvi_op op, tv_tensor *const *in, tv_tensor *out) {
   plan p;
   if (!is_given(op, in) || !plan_make(op, in, &p)) return tvi_failure();
-  tv_status status = tvi_stream_writes(out);
-  if (!status) status = plan_run(op, in, &p, out);
+  tv_tensor *y = NULL;
+  const bool is_deferred = out->is_contiguous && defer(op, in, &p, &y);
+  tv_status status = is_deferred && !y ? tvi_failure() : tvi_stream_writes(out);
+  if (!status) status = y ? tvi_program_into(y, out) : plan_run(op, in, &p, out);
+  tv_release(y);
   return status ? status : tvi_stream_wrote(out);
 }
 

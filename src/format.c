@@ -7,6 +7,7 @@
 
 #include "memory.h"
 #include "print.h"
+#include "deferred.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
@@ -19,7 +20,7 @@
 static tv_tensor *corners(const char *who, tv_tensor *x, const int64_t *shown) {
   tv_tensor *const y = tvi_tensor_new(who, tvi_tensor_on(x), x->dtype, x->rank, shown);
   if (!y) return NULL;
-  if (tvi_stream_reads(x)) {
+  if (tvi_settle(x) || tvi_stream_reads(x)) {
     tv_release(y);
     return NULL;
   }

@@ -9,6 +9,7 @@
 #include <tensorvar/shape.h>
 
 #include "create.h"
+#include "deferred.h"
 #include "device.h"
 #include "scope.h"
 #include "status.h"
@@ -56,6 +57,7 @@ static bool plan_make(const tv_tensor *a, const tv_tensor *b, plan *p) {
 
 /* x in another dtype, retained. */
 static tv_tensor *operand(tv_tensor *x, tv_dtype dtype) {
+  if (tvi_settle(x)) return NULL;
   return x->dtype == dtype ? tv_retain(x) : tvi_tensor_copy("matmul", x, dtype, tvi_tensor_on(x));
 }
 

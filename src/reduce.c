@@ -8,8 +8,10 @@
 #include <tensorvar/reduce.h>
 #include <tensorvar/shape.h>
 
+#include "deferred.h"
 #include "device.h"
 #include "elementwise.h"
+#include "program.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
@@ -59,9 +61,26 @@ static tv_tensor *operand(const plan *p, tv_tensor *x) {
                     tv_dtype_name(x->dtype), tv_dtype_name(p->dtype));
   tv_tensor *const strong = tvi_tensor_strong(p->who, x, tvi_self.device);
   if (!strong || strong->dtype == p->dtype) return strong;
-  tv_tensor *const y = tvi_tensor_copy(p->who, strong, p->dtype, tvi_tensor_on(strong));
+  tv_tensor *y = NULL;
+  if (!tvi_deferred_cast(strong, p->dtype, &y))
+    y = tvi_tensor_copy(p->who, strong, p->dtype, tvi_tensor_on(strong));
   tv_release(strong);
   return y;
+}
+
+/* The slot: straight from the program of a deferred operand where that is possible. */
+static tv_status run(const plan *p, tv_tensor *in, tv_reduce *job) {
+  tvi_device *const on = tvi_device_at(tvi_tensor_on(in));
+  const bool is_arg =
+      job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN;
+  if (tvi_is_deferred(in) && !is_arg) {
+    bool is_left;
+    const tv_status status = tvi_program_reduce(p->who, in, job, &is_left);
+    if (is_left || status) return status;
+  }
+  if (tvi_settle(in) || tvi_stream_reads(in)) return tvi_failure();
+  job->in.data = in->data;
+  return TVI_CALL(on, reduce, p->who, p->dtype, job, tvi_stream_now(tvi_tensor_on(in)));
 }
 
 /* Run it; the caller has the one count of the result. */
@@ -75,7 +94,7 @@ static tv_tensor *reduced(const plan *p, tv_reduction reduction, tv_tensor *x, t
                    .out_dtype = out_dtype,
                    .rank = in->rank,
                    .shape = shape,
-                   .in = {.data = in->data, .steps = steps}};
+                   .in = {.steps = steps}};
   for (int goes = 0; goes < 2; goes++) {
     for (int k = 0; k < in->rank; k++)
       if (p->is_named[k] == goes) {
@@ -88,10 +107,8 @@ static tv_tensor *reduced(const plan *p, tv_reduction reduction, tv_tensor *x, t
     if (!p->is_named[k] || p->keepdims) left[rank++] = p->is_named[k] ? 1 : in->shape[k];
   tv_tensor *y = tvi_tensor_new(p->who, tvi_tensor_on(in), out_dtype, rank, left);
   if (y && y->size) {
-    tvi_device *const on = tvi_device_at(tvi_tensor_on(in));
     job.out = y->data;
-    if (tvi_stream_reads(in) ||
-        TVI_CALL(on, reduce, p->who, p->dtype, &job, tvi_stream_now(tvi_tensor_on(in)))) {
+    if (run(p, in, &job)) {
       tv_release(y);
       y = NULL;
     }

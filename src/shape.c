@@ -7,6 +7,7 @@
 #include <tensorvar/shape.h>
 
 #include "elementwise.h"
+#include "deferred.h"
 #include "scope.h"
 #include "size.h"
 #include "status.h"
@@ -19,7 +20,10 @@ static tv_tensor *shown(const tvi_rule *rule, tv_tensor *x, int64_t offset, int 
                         const int64_t *shape, const int64_t *steps, int n_numbers,
                         const int64_t *numbers) {
   tv_tensor *const base = tvi_tensor_strong(rule->name, x, tvi_self.device);
-  if (!base) return NULL;
+  if (!base || tvi_settle(base)) {
+    tv_release(base);
+    return NULL;
+  }
   char *const data = base->data ? base->data + offset : NULL;
   tv_tensor *const y = tvi_tensor_view(base->storage, data, base->dtype, rank, shape, steps);
   tv_release(base);

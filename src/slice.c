@@ -20,6 +20,7 @@
 #include <tensorvar/shape.h>
 
 #include "create.h"
+#include "deferred.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
@@ -229,6 +230,7 @@ static bool cut_make(const tv_tensor *x, terms t, cut *c) {
 
 static tv_tensor *view(tv_tensor *x, int rank, const int64_t *shape, const int64_t *steps,
                        int64_t offset) {
+  if (tvi_settle(x)) return NULL;
   return tvi_tensor_view(x->storage, x->data ? x->data + offset : NULL, x->dtype, rank, shape,
                          steps);
 }
@@ -263,7 +265,7 @@ static tv_tensor *part(tv_tensor *x, const int64_t *numbers) {
 /* Zeros with g in the place of that part. */
 static tv_tensor *unslice(tv_tensor *g, const tvi_spec *to, const int64_t *numbers) {
   int64_t steps[TV_MAX_RANK];
-  if (!g) return NULL;
+  if (!g || tvi_settle(g)) return NULL;
   tv_tensor *y = tvi_zeros("unslice", tvi_tensor_on(g), g->dtype, to->rank, to->shape);
   if (y && g->size) {
     part_steps(y, numbers, steps);

@@ -225,7 +225,7 @@ tv_status tv_event_elapsed(tv_event *from, tv_event *to, double *milliseconds) {
 tv_status tv_tensor_copy_out_later(tv_tensor *x, void *out, int64_t capacity) {
   if (!x) return tvi_null_status("tensor_copy_out_later", "x");
   const int64_t bytes = tv_tensor_bytes(x);
-  tvi_device *const on = x->storage ? tvi_device_at(tvi_tensor_on(x)) : NULL;
+  tvi_device *const on = x->weak.kind ? NULL : tvi_device_at(tvi_tensor_on(x));
   if (!on || !on->backend.copy_out_later || !bytes || !out)
     return tv_tensor_copy_out(x, out, capacity);
   if (capacity < bytes)

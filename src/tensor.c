@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "deferred.h"
 #include "device.h"
 #include "memory.h"
 #include "size.h"
@@ -20,7 +21,7 @@ static int64_t head_bytes(int rank) {
   return (int64_t)sizeof(tv_tensor) + 2 * rank * (int64_t)sizeof(int64_t);
 }
 
-static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
+static tv_tensor *head_new(tv_device device, tv_dtype dtype, int rank, const int64_t *shape) {
   tv_tensor *const x = tvi_block_alloc(head_bytes(rank));
   if (!x)
     return tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %lld bytes",
@@ -28,11 +29,15 @@ static tv_tensor *head_new(tv_dtype dtype, int rank, const int64_t *shape) {
   atomic_init(&x->count, 1);
   atomic_init(&x->compact, NULL);
   atomic_init(&x->below, 0);
+  atomic_init(&x->node, NULL);
+  atomic_init(&x->uses, 0);
+  x->was_passed = false;
   x->id = tvi_next_id();
   x->storage = NULL;
   x->data = NULL;
   x->dtype = dtype;
-  x->rank = rank;
+  x->device = device;
+  x->rank = (int16_t)rank;
   x->weak.kind = TVI_STRONG;
   x->steps = x->shape + rank;
   x->size = 1;
@@ -61,7 +66,7 @@ static bool lies_in_c_order(const tv_tensor *x) {
 
 tv_tensor *tvi_tensor_view(tvi_storage *storage, void *data, tv_dtype dtype, int rank,
                            const int64_t *shape, const int64_t *steps) {
-  tv_tensor *const x = head_new(dtype, rank, shape);
+  tv_tensor *const x = head_new(storage->device, dtype, rank, shape);
   if (!x) return NULL;
   tvi_storage_retain(storage);
   x->storage = storage;
@@ -99,7 +104,7 @@ tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int
   if (!tvi_shape_check(who, dtype, rank, shape, &elements, &bytes)) return NULL;
   tvi_storage *const storage = tvi_storage_new(device, bytes);
   if (!storage) return NULL;
-  tv_tensor *const x = head_new(dtype, rank, shape);
+  tv_tensor *const x = head_new(device, dtype, rank, shape);
   if (!x) {
     tvi_storage_release(storage);
     return NULL;
@@ -111,8 +116,16 @@ tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int
   return x;
 }
 
+tv_tensor *tvi_tensor_head(tv_device device, tv_dtype dtype, int rank, const int64_t *shape) {
+  tv_tensor *const x = head_new(device, dtype, rank, shape);
+  if (!x) return NULL;
+  x->is_contiguous = true;
+  tvi_steps_of(rank, shape, tv_dtype_size(dtype), x->steps);
+  return x;
+}
+
 tv_tensor *tvi_tensor_weak(tv_dtype dtype, tvi_weak weak) {
-  tv_tensor *const x = head_new(dtype, 0, NULL);
+  tv_tensor *const x = head_new(TV_DEVICE_NONE, dtype, 0, NULL);
   if (!x) return NULL;
   x->weak = weak;
   x->is_contiguous = true;
@@ -121,6 +134,7 @@ tv_tensor *tvi_tensor_weak(tv_dtype dtype, tvi_weak weak) {
 
 tv_tensor *tvi_tensor_alias(tv_tensor *x) {
   if (x->weak.kind) return tvi_tensor_weak(x->dtype, x->weak);
+  if (tvi_settle(x)) return NULL;
   return tvi_tensor_view(x->storage, x->data, x->dtype, x->rank, x->shape, x->steps);
 }
 
@@ -174,6 +188,7 @@ static tv_tensor *from_weak(const char *who, tv_tensor *x, tv_dtype dtype, tv_de
 
 tv_tensor *tvi_tensor_copy(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device) {
   if (x->weak.kind) return from_weak(who, x, dtype, device);
+  if (tvi_settle(x)) return NULL;
   if (device != tvi_tensor_on(x)) {
     /* Bytes travel in C order and as they are; what else is wanted happens where x is. */
     tv_tensor *const packed = dtype == x->dtype && x->is_contiguous
@@ -198,6 +213,7 @@ tv_tensor *tvi_tensor_copy(const char *who, tv_tensor *x, tv_dtype dtype, tv_dev
 }
 
 tv_tensor *tvi_tensor_compact(const char *who, tv_tensor *x) {
+  if (tvi_settle(x)) return NULL;
   return x->is_contiguous ? tv_retain(x) : tvi_tensor_copy(who, x, x->dtype, tvi_tensor_on(x));
 }
 
@@ -216,6 +232,7 @@ void tv_release(tv_tensor *x) {
   if (!x || atomic_fetch_sub_explicit(&x->count, 1, memory_order_acq_rel) != 1) return;
   tvi_storage *const compact = atomic_load_explicit(&x->compact, memory_order_relaxed);
   if (compact) tvi_storage_release(compact);
+  tvi_node_free(atomic_load_explicit(&x->node, memory_order_relaxed));
   if (x->storage) tvi_storage_release(x->storage);
   tvi_block_free(x, head_bytes(x->rank));
   tvi_count(TVI_LIVE, -1);
@@ -232,7 +249,9 @@ tv_device tv_tensor_device(tv_tensor *x) { return x ? tvi_tensor_on(x) : TV_DEVI
 bool tv_tensor_is_contiguous(tv_tensor *x) { return x && x->is_contiguous; }
 bool tv_tensor_is_weak(tv_tensor *x) { return x && x->weak.kind; }
 bool tv_tensor_shares(tv_tensor *x, tv_tensor *y) {
-  return x && y && x->storage && x->storage == y->storage;
+  if (!x || !y) return false;
+  if (tvi_is_deferred(x) || tvi_is_deferred(y)) return x == y; /* has no view: those settle it */
+  return x->storage && x->storage == y->storage;
 }
 
 int tvi_axis(const char *who, int64_t axis, int rank) {
@@ -278,7 +297,7 @@ static bool is_on_host(const char *who, tv_tensor *x) {
 }
 
 const void *tv_tensor_data(tv_tensor *x) {
-  if (!is_on_host("tensor_data", x)) return NULL;
+  if (!is_on_host("tensor_data", x) || tvi_settle(x)) return NULL;
   if (x->weak.kind) return &x->weak.b; /* every member of the union starts there */
   return x->is_contiguous ? x->data : compact_data(x);
 }
@@ -286,6 +305,7 @@ const void *tv_tensor_data(tv_tensor *x) {
 const void *tv_tensor_data_strided(tv_tensor *x, int64_t *steps) {
   if (!is_on_host("tensor_data_strided", x)) return NULL;
   if (x->rank && !steps) return tvi_null("tensor_data_strided", "steps");
+  if (tvi_settle(x)) return NULL;
   if (x->weak.kind) return &x->weak.b;
   if (x->rank) memcpy(steps, x->steps, (size_t)x->rank * sizeof *steps);
   return x->data;

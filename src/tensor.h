@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The tensor inside: a head that shows part of a storage. Heads never change after they are made,
- * but for their count and the compact copy that tv_tensor_data may add.
+ * but for their counts, the compact copy that tv_tensor_data may add, and those that are deferred:
+ * they get storage and data later, once (deferred.h). Until then only the rest may be read.
  *
  *   data == NULL exactly when there are no elements, or the tensor is a weak scalar
  *   steps of axes of size 1 mean nothing to anyone; is_contiguous ignores them
@@ -23,14 +24,21 @@ struct tv_tensor {
   int64_t *steps; /* [rank], bytes; behind the shape */
   _Atomic(tvi_storage *) compact;
   _Atomic int64_t below; /* as indices: all were seen in 0 <= i < below; 0: not asked yet */
+  _Atomic(struct tvi_node *) node; /* NULL: not deferred, or not any more */
+  _Atomic int32_t uses;            /* inputs of nodes that this is */
   tv_dtype dtype;
-  int rank;
+  tv_device device; /* TV_DEVICE_NONE for a weak scalar */
+  int16_t rank;
   bool is_contiguous;
+  bool was_passed; /* under the graphs' lock: computed on the way to another, and not stored */
   tvi_weak weak;
   int64_t shape[];
 };
 
-/* Make: the caller has the one count. */
+/* Make: the caller has the one count. Whatever reads bytes of a deferred x settles it first. */
+
+/* A head without storage, in C order, deferred by whoever asked for it. */
+tv_tensor *tvi_tensor_head(tv_device device, tv_dtype dtype, int rank, const int64_t *shape);
 
 /* A head for part of a storage, which it retains. shape and steps are copied; steps NULL: C order.
  */
@@ -52,8 +60,10 @@ tv_tensor *tvi_tensor_strong(const char *who, tv_tensor *x, tv_device device);
 
 /* Ask. */
 
-static inline tv_device tvi_tensor_on(const tv_tensor *x) {
-  return x->storage ? x->storage->device : TV_DEVICE_NONE;
+static inline tv_device tvi_tensor_on(const tv_tensor *x) { return x->device; }
+/* Whether its elements are still to be computed. */
+static inline bool tvi_is_deferred(const tv_tensor *x) {
+  return atomic_load_explicit(&x->node, memory_order_acquire) != NULL;
 }
 /* Whether the elements are all of the storage's bytes, in C order. */
 static inline bool tvi_tensor_is_whole(const tv_tensor *x) {

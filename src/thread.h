@@ -43,6 +43,7 @@ typedef struct {
   tv_stream *stream; /* current one, retained; NULL: the main streams */
   tv_matmul_precision precision;
   tv_promotion promotion;
+  enum { TVI_EAGERNESS_UNKNOWN, TVI_DEFERRING, TVI_EAGER } eagerness;
   bool is_registered; /* to be freed when the thread ends; its tally is in the ring */
   tvi_tally tally;
 } tvi_thread;

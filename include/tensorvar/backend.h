@@ -23,6 +23,9 @@ TV_BEGIN_C
 enum {
   TV_BACKEND_ABI = 2,
   TV_MAX_INPUTS = 3, /* of an elementwise op */
+  TV_MAX_STEPS = 32, /* of a program */
+  TV_MAX_PROGRAM_INPUTS = 64,
+  TV_STEP_CONVERT = -1
 };
 
 /** Elements in memory: the first, and the bytes between neighbours along each axis of the job. */
@@ -48,6 +51,28 @@ typedef struct tv_elementwise {
   int n_inputs;
   tv_operand out, in[TV_MAX_INPUTS];
 } tv_elementwise;
+
+/** One op of a program, over values by number: the inputs' come first, then those of the steps. */
+typedef struct tv_step {
+  int op;          /* as of tv_elementwise; TV_STEP_CONVERT: to `result`, as tv_astype documents */
+  tv_dtype dtype;  /* as of tv_elementwise; what TV_STEP_CONVERT converts from */
+  tv_dtype result; /* of the step's value */
+  int n_inputs, in[TV_MAX_INPUTS];
+  void *out; /* where the value goes, compact, in C order; NULL: it is read by later steps alone */
+} tv_step;
+
+/** Elementwise ops over one shape, as if each were run by itself: the same bits. 1 <= n_steps <=
+ *  TV_MAX_STEPS, n_inputs <= TV_MAX_PROGRAM_INPUTS. Results overlap no input, unless it is exactly
+ *  one and that is compact. */
+typedef struct tv_program {
+  int rank;
+  const int64_t *shape;
+  int n_inputs;
+  const tv_operand *inputs;
+  const tv_dtype *dtypes; /* [n_inputs] */
+  int n_steps;
+  const tv_step *steps;
+} tv_program;
 
 /** out[i] = in[i], converted as tv_astype documents. Equal dtypes: a copy. No overlap. */
 typedef struct tv_convert {
@@ -87,6 +112,9 @@ typedef struct tv_reduce {
   const int64_t *shape;
   tv_operand in;
   void *out;
+  /* Not NULL, and then the slot `program` is there: `in` is the value of the last step, as if it
+   * were stored in C order; in.data is NULL. The other steps' results are stored as they say. */
+  const tv_program *program;
 } tv_reduce;
 
 /** out[b] = a[b] b[b], for each of the batch. Row and column steps are in bytes, of any size and
@@ -245,6 +273,9 @@ typedef struct tv_backend {
   tv_status (*trim)(void *self);
   /** Hold at most so many bytes from now on; 0 takes the limit away. */
   tv_status (*limit)(void *self, int64_t bytes);
+
+  /** Run a program. Where it is empty, every elementwise op runs at its call. */
+  tv_status (*program)(void *self, const tv_program *job, void *stream);
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

@@ -90,6 +90,29 @@ TV_API tv_tensor *tv_linspace(tv_dtype dtype, double start, double stop, int64_t
  *  Source: array API 2024.12 `eye`. */
 TV_API tv_tensor *tv_eye(tv_dtype dtype, int64_t n, int64_t m, int64_t k);
 
+/* When work is done ---------------------------------------------------------------------------- */
+
+/**
+ * Whether the thread's elementwise ops run at the call, one by one.
+ *
+ * At first they do not, unless TV_EAGER=1 is in the environment: everything is checked at the call,
+ * but the elements of large results are computed when they are asked for, a chain of ops in one
+ * pass over memory. The bits are the same. What can still fail then is memory: whatever asks gives
+ * TV_ENOMEM. An op that reads borrowed bytes runs at the call.
+ */
+TV_API tv_status tv_eager_set(bool is_eager);
+
+/** The thread's choice. */
+TV_API bool tv_eager_current(void);
+
+/**
+ * Compute what is not computed yet of n tensors, so that reading them costs no more than that.
+ *
+ * Errors    - TV_EVALUE   n is negative, or something is NULL
+ *           - TV_ENOMEM   the others may be computed or not
+ */
+TV_API tv_status tv_evaluate(int n, tv_tensor *const *tensors);
+
 /* Ask ---------------------------------------------------------------------------------------- */
 
 /** Of NULL: TV_DTYPE_NONE, -1, NULL, 0, 0, TV_DEVICE_NONE, false, no failure. */

@@ -55,6 +55,7 @@ const tv_backend *tvi_cpu_backend(void) {
       .copy_out = copy,
       .synchronize = synchronize,
       .elementwise = tvi_cpu_elementwise,
+      .program = tvi_cpu_program,
       .convert = tvi_cpu_convert,
       .sequence = tvi_cpu_sequence,
       .reduce = tvi_cpu_reduce,

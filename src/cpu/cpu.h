@@ -19,6 +19,7 @@ void tvi_cpu_release(void *self, void *block, int64_t bytes, void *stream, int n
                      void *const *users);
 tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, void *stream);
 tv_status tvi_cpu_convert(void *self, const tv_convert *job, void *stream);
+tv_status tvi_cpu_program(void *self, const tv_program *job, void *stream);
 tv_status tvi_cpu_sequence(void *self, const tv_sequence *job, void *stream);
 tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream);
 tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream);

@@ -316,8 +316,31 @@ static void join_partials(reduction *r) {
   }
 }
 
+/* The program's last value in a block of its own, and then the reduction of that. */
+static tv_status reduce_stored(const tv_reduce *job) {
+  const tv_program *const program = job->program;
+  int64_t bytes = tvi_item(job->dtype);
+  for (int axis = 0; axis < program->rank; axis++) bytes *= program->shape[axis];
+  tv_step steps[TV_MAX_STEPS];
+  memcpy(steps, program->steps, (size_t)program->n_steps * sizeof *steps);
+  tv_step *const last = &steps[program->n_steps - 1];
+  void *block = NULL;
+  if (!last->out && bytes && tvi_cpu_reserve(NULL, bytes, NULL, &block)) return TV_ENOMEM;
+  if (!last->out) last->out = block;
+  tv_program stored = *program;
+  stored.steps = steps;
+  tv_status status = tvi_cpu_program(NULL, &stored, NULL);
+  tv_reduce rest = *job;
+  rest.program = NULL;
+  rest.in.data = last->out;
+  if (!status) status = tvi_cpu_reduce(NULL, &rest, NULL);
+  if (block) tvi_cpu_release(NULL, block, bytes, NULL, 0, NULL);
+  return status;
+}
+
 tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream) {
   (void)self, (void)stream;
+  if (job->program) return reduce_stored(job);
   if (job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN)
     return tvi_argreduce(job);
   reduction r = {.job = job};

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "deferred.h"
 #include "device.h"
 #include "memory.h"
 #include "scope.h"
@@ -15,6 +16,7 @@
 /* Make --------------------------------------------------------------------------------------- */
 
 tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device) {
+  if (tvi_settle(x)) return NULL;
   const bool is_shareable = tvi_tensor_is_whole(x) && !x->storage->is_borrowed &&
                             x->dtype == dtype && tvi_tensor_on(x) == device;
   return is_shareable ? tvi_tensor_alias(x) : tvi_tensor_copy(who, x, dtype, device);
