@@ -77,17 +77,17 @@ static int add(program *p, tv_tensor *x) {
   return STEP + at;
 }
 
-/* Whether it pays to store what step k computes. Assumes: the lock is held. */
-static bool is_worth_storing(const program *p, int k) {
+/* Whether it pays to store what step k computes, of which this call holds `own` counts. Assumes: the
+ * lock is held. */
+static bool is_worth_storing(const program *p, int k, int own) {
   const tv_tensor *const x = p->heads[k];
   const tvi_node *const node = atomic_load_explicit(&x->node, memory_order_relaxed);
   const int64_t bytes = x->size * tv_dtype_size(x->dtype);
   if (node->is_light && node->leaf_bytes <= bytes) return false;
   const int uses = atomic_load_explicit(&x->uses, memory_order_relaxed);
-  /* This program holds it too, and one scope usually does. */
-  const int64_t holds = atomic_load_explicit(&x->count, memory_order_relaxed) - uses - 1;
+  const int64_t holds = atomic_load_explicit(&x->count, memory_order_relaxed) - uses - own;
   if (uses > p->inner_uses[k] || x->was_passed) return true;
-  return holds > 1 && !(node->is_light && node->leaf_bytes <= 2 * bytes);
+  return holds > 1 /* a scope usually is one */ && !(node->is_light && node->leaf_bytes <= 2 * bytes);
 }
 
 static void collect(program *p, tv_tensor *x) {
@@ -101,7 +101,7 @@ static void collect(program *p, tv_tensor *x) {
     for (int j = 0; j < p->steps[k].n_inputs; j++)
       if (p->steps[k].in[j] >= STEP) p->steps[k].in[j] += p->job.n_inputs - STEP;
     p->storages[k] = NULL;
-    p->is_stored[k] = k == p->job.n_steps - 1 || is_worth_storing(p, k);
+    p->is_stored[k] = k == p->job.n_steps - 1 || is_worth_storing(p, k, 1);
   }
 }
 
@@ -184,7 +184,7 @@ tv_status tvi_program_reduce(const char *who, tv_tensor *x, tv_reduce *job, bool
   tvi_graph_lock();
   /* Its own use is not one of this program's. */
   p.inner_uses[last] = 0;
-  p.is_stored[last] = tvi_is_deferred(x) && is_worth_storing(&p, last);
+  p.is_stored[last] = tvi_is_deferred(x) && is_worth_storing(&p, last, 2);
   tvi_graph_unlock();
   tv_status status = prepare(&p, x->device);
   job->program = &p.job;

@@ -7,7 +7,7 @@
 #include "check.h"
 #include "cpu/cpu.h"
 
-static _Atomic int64_t jobs;
+static _Atomic int64_t jobs, steps, stored;
 
 /* Bit 62: no user address of a 64-bit machine has it; adding offsets leaves it alone. */
 static void *far_of(const void *near) {
@@ -63,8 +63,38 @@ static tv_status sequence(void *self, const tv_sequence *job, void *stream) {
   jobs++;
   return cpu()->sequence(self, &near, stream);
 }
+/* A program with its addresses brought near. */
+typedef struct {
+  tv_program job;
+  tv_operand inputs[TV_MAX_PROGRAM_INPUTS];
+  tv_step steps[TV_MAX_STEPS];
+} near_program;
+
+static void bring_near(near_program *p, const tv_program *job) {
+  p->job = *job;
+  p->job.inputs = p->inputs;
+  p->job.steps = p->steps;
+  for (int k = 0; k < job->n_inputs; k++) p->inputs[k] = near_operand(job->inputs[k]);
+  for (int k = 0; k < job->n_steps; k++) {
+    p->steps[k] = job->steps[k];
+    p->steps[k].out = near_of(job->steps[k].out);
+    stored += job->steps[k].out != NULL;
+  }
+  steps += job->n_steps;
+}
+static tv_status program(void *self, const tv_program *job, void *stream) {
+  near_program near;
+  bring_near(&near, job);
+  jobs++;
+  return cpu()->program(self, &near.job, stream);
+}
 static tv_status reduce(void *self, const tv_reduce *job, void *stream) {
   tv_reduce near = *job;
+  near_program of;
+  if (job->program) {
+    bring_near(&of, job->program);
+    near.program = &of.job;
+  }
   near.in = near_operand(job->in);
   near.out = near_of(job->out);
   jobs++;
@@ -126,7 +156,8 @@ const tv_backend *far_backend(void) {
                                      .scatter_add = scatter_add,
                                      .find_bad_index = find_bad_index,
                                      .random = draw,
-                                     .argsort_u64 = argsort_u64};
+                                     .argsort_u64 = argsort_u64,
+                                     .program = program};
   return &backend;
 }
 
@@ -137,3 +168,5 @@ tv_device far_device(void) {
 }
 
 int64_t far_jobs(void) { return atomic_load(&jobs); }
+int64_t far_steps(void) { return atomic_load(&steps); }
+int64_t far_stored(void) { return atomic_load(&stored); }

@@ -13,6 +13,10 @@ tv_device far_device(void);
 /* Jobs that the device has run since it was registered. */
 int64_t far_jobs(void);
 
+/* Steps of programs among them, and how many of those were stored. */
+int64_t far_steps(void);
+int64_t far_stored(void);
+
 /* The slots of the far device; for tests that register another like it. */
 const tv_backend *far_backend(void);
 
