@@ -54,9 +54,9 @@ tv_status tv_eager_set(bool is_wanted) {
 
 bool tv_eager_current(void) { return is_eager(); }
 
-bool tvi_may_defer(tv_device device, int64_t size, tv_dtype result) {
-  return size * tv_dtype_size(result) > LEAST_BYTES && !is_eager() &&
-         tvi_device_at(device)->backend.program;
+bool tvi_may_defer(tv_device device, int rank, int64_t size, tv_dtype result) {
+  return size * tv_dtype_size(result) > LEAST_BYTES && rank <= TV_MAX_PROGRAM_RANK &&
+         !is_eager() && tvi_device_at(device)->backend.program;
 }
 
 bool tvi_is_input(const tv_tensor *x, int rank, const int64_t *shape) {
@@ -159,7 +159,7 @@ tv_tensor *tvi_deferred_new(const tvi_node *given, tv_device device, tv_dtype re
 }
 
 bool tvi_deferred_cast(tv_tensor *x, tv_dtype dtype, tv_tensor **y) {
-  if (x->weak.kind || !tvi_may_defer(x->device, x->size, dtype) ||
+  if (x->weak.kind || !tvi_may_defer(x->device, x->rank, x->size, dtype) ||
       !tvi_is_input(x, x->rank, x->shape))
     return false;
   const tvi_node node = {.op = TV_STEP_CONVERT, .dtype = x->dtype, .n_inputs = 1, .in = {x}};

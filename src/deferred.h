@@ -25,7 +25,7 @@ typedef struct tvi_node {
 
 /* Whether an op of this result may be deferred on the device: the thread wants it, the device can,
  * and it is large enough to be worth it. */
-bool tvi_may_defer(tv_device device, int64_t size, tv_dtype result);
+bool tvi_may_defer(tv_device device, int rank, int64_t size, tv_dtype result);
 
 /* Whether x, of the shape given or broadcast to it, can be an input of a node as it is. */
 bool tvi_is_input(const tv_tensor *x, int rank, const int64_t *shape);

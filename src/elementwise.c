@@ -171,7 +171,7 @@ static bool defer(tvi_op op, tv_tensor *const *in, const plan *p, tv_tensor **y)
   const tvi_op_row *const row = ROW(op);
   int64_t size = 1;
   for (int axis = 0; axis < p->rank; axis++) size *= p->shape[axis];
-  if (!tvi_may_defer(p->device, size, p->result)) return false;
+  if (!tvi_may_defer(p->device, p->rank, size, p->result)) return false;
   for (int k = 0; k < row->n_inputs; k++)
     if (!tvi_is_deferred(in[k]) && !tvi_is_input(in[k], p->rank, p->shape)) return false;
   tvi_node node = {.op = (int)op, .dtype = p->loop, .n_inputs = row->n_inputs};

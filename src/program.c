@@ -27,7 +27,7 @@ typedef struct {
   tv_operand inputs[TV_MAX_PROGRAM_INPUTS];
   tv_dtype dtypes[TV_MAX_PROGRAM_INPUTS];
   tv_tensor *leaves[TV_MAX_PROGRAM_INPUTS]; /* retained; NULL: an immediate value */
-  int64_t broadcast[TV_MAX_PROGRAM_INPUTS][TV_MAX_RANK];
+  int64_t broadcast[TV_MAX_PROGRAM_INPUTS][TV_MAX_PROGRAM_RANK];
   tv_step steps[TV_MAX_STEPS];
   tv_tensor *heads[TV_MAX_STEPS]; /* of the steps, retained; the last is what was asked for */
   int inner_uses[TV_MAX_STEPS];   /* by steps of this program */

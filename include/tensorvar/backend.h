@@ -24,7 +24,8 @@ enum {
   TV_BACKEND_ABI = 2,
   TV_MAX_INPUTS = 3, /* of an elementwise op */
   TV_MAX_STEPS = 32, /* of a program */
-  TV_MAX_PROGRAM_INPUTS = 64,
+  TV_MAX_PROGRAM_INPUTS = 32,
+  TV_MAX_PROGRAM_RANK = 8,
   TV_STEP_CONVERT = -1
 };
 
@@ -62,7 +63,7 @@ typedef struct tv_step {
 } tv_step;
 
 /** Elementwise ops over one shape, as if each were run by itself: the same bits. 1 <= n_steps <=
- *  TV_MAX_STEPS, n_inputs <= TV_MAX_PROGRAM_INPUTS. Results overlap no input, unless it is exactly
+ *  TV_MAX_STEPS, n_inputs <= TV_MAX_PROGRAM_INPUTS, rank <= TV_MAX_PROGRAM_RANK. Results overlap no input, unless it is exactly
  *  one and that is compact. */
 typedef struct tv_program {
   int rank;
@@ -113,7 +114,8 @@ typedef struct tv_reduce {
   tv_operand in;
   void *out;
   /* Not NULL, and then the slot `program` is there: `in` is the value of the last step, as if it
-   * were stored in C order; in.data is NULL. The other steps' results are stored as they say. */
+   * were stored in C order; in.data is NULL. Results of steps are stored as they say. Never of
+   * ARGMAX and ARGMIN. */
   const tv_program *program;
 } tv_reduce;
 

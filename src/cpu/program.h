@@ -25,7 +25,7 @@ typedef struct {
   char *base;
   int64_t item, step;            /* of an element; between elements of a block, in bytes */
   const tv_operand *operand;
-  int64_t steps[TV_MAX_RANK];    /* of the merged axes */
+  int64_t steps[TV_MAX_PROGRAM_RANK]; /* of the merged axes */
   int32_t slot;                  /* byte in the scratch; PERIODIC and PACKED */
 } tvi_program_input;
 
@@ -42,7 +42,7 @@ typedef struct {
 typedef struct tvi_fused {
   int rank, n_inputs, n_steps;
   int64_t size, block, row; /* row: 0, or blocks end where rows of so many elements do */
-  int64_t shape[TV_MAX_RANK];
+  int64_t shape[TV_MAX_PROGRAM_RANK];
   bool is_streamed;         /* results go around the caches */
   double cost;              /* nanoseconds per element, a guess */
   tv_dtype result;          /* of the last step */

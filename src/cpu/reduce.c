@@ -22,6 +22,7 @@ enum {
   MOST_WIDTH = 4096, /* on the heap: rows long enough for the memory, 16 of them in L2 */
   LEVELS = 48,       /* of the counter: 2^48 runs */
   ITEM = 16,         /* largest element */
+  LEAST_ROW = 64,    /* elements that are worth running a program for */
   CHUNK = 64         /* runs that one thread adds at a time; a power of two */
 };
 
@@ -89,11 +90,20 @@ static void pack(const tvi_line *line, char *out, const char *in, int64_t step, 
   line->load(n, p, steps);
 }
 
+const void *tvi_line_fetch(const tvi_line *line, const char *at, int64_t n, void *buffer) {
+  return line->run ? tvi_fused_fetch(line->run, (at - line->base) / line->item, n, buffer) : at;
+}
+
 const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int64_t n,
                          void *buffer) {
   const int inner = line->rank - 1;
-  if (inner <= 0 && line->is_native && (inner < 0 || line->steps[0] == line->item))
-    return from + (inner < 0 ? 0 : k * line->item);
+  if (inner <= 0 && (inner < 0 ? n == 1 : line->steps[0] == line->item)) {
+    char elements[TVI_RUN * ITEM];
+    const char *const at = from + (inner < 0 ? 0 : k * line->item);
+    if (line->is_native) return tvi_line_fetch(line, at, n, buffer);
+    pack(line, buffer, tvi_line_fetch(line, at, n, elements), line->item, n);
+    return buffer;
+  }
   if (inner < 0) {
     pack(line, buffer, from, 0, n);
     return buffer;
@@ -156,6 +166,7 @@ typedef struct reduction {
   int64_t blocks, column_blocks;
   bool is_by_columns;
   char *partials; /* [chunks, results]; NULL: a task gives whole results */
+  const tvi_fused *fused; /* not NULL: what computes the elements */
 } reduction;
 
 /* Puts n values from result i on into the output, or among the partials. */
@@ -209,16 +220,19 @@ static void add_rows(const reduction *r, const char *from, int64_t k, int64_t n,
   const bool is_direct = line->is_native && step == line->item;
   int64_t row = 0;
   /* Rows without gaps are one row, 16 times as wide. */
-  if (is_direct && line->rank == 1 && line->steps[0] == row_bytes)
+  char buffer[MOST_WIDTH], elements[MOST_WIDTH];
+  const bool fits = !line->run || row_bytes * LANES <= MOST_WIDTH;
+  if (is_direct && line->rank == 1 && line->steps[0] == row_bytes && fits)
     for (; row + LANES <= n && lane_mask; row += LANES)
-      r->fold->join(lanes, from + (k + row) * row_bytes, scalars * LANES);
-  char buffer[MOST_WIDTH];
+      r->fold->join(lanes,
+                    tvi_line_fetch(line, from + (k + row) * row_bytes, width * LANES, buffer),
+                    scalars * LANES);
   const int inner = line->rank - 1;
   const char *at = from + tvi_line_offset(line, k + row);
   int64_t left = inner < 0 ? 1 : line->shape[inner] - (k + row) % line->shape[inner];
   for (; row < n; row++) {
-    const char *values = at;
-    if (!is_direct) pack(line, buffer, at, step, width), values = buffer;
+    const char *values = is_direct || line->run ? tvi_line_fetch(line, at, width, elements) : at;
+    if (!is_direct) pack(line, buffer, values, step, width), values = buffer;
     r->fold->join(lanes + (row & lane_mask) * row_bytes, values, scalars);
     if (--left > 0) {
       at += line->steps[inner];
@@ -277,8 +291,7 @@ static void reduce_columns(const reduction *r, int64_t chunk, int64_t first, int
   tvi_free(lanes);
 }
 
-static void task(void *context, int64_t i) {
-  const reduction *const r = context;
+static void run_task(const reduction *r, int64_t i) {
   const int64_t chunk = i / r->blocks, block = i % r->blocks;
   if (!r->is_by_columns) {
     const int64_t first = block * r->block, last = first + r->block;
@@ -289,6 +302,19 @@ static void task(void *context, int64_t i) {
   const int64_t first = block % r->column_blocks * r->block, rest = columns - first;
   reduce_columns(r, chunk, block / r->column_blocks * columns + first,
                  rest < r->block ? rest : r->block);
+}
+
+static void task(void *context, int64_t i) {
+  const reduction *const r = context;
+  if (!r->fused) {
+    run_task(r, i);
+    return;
+  }
+  tvi_fused_run run;
+  reduction mine = *r;
+  mine.line.run = &run;
+  tvi_fused_begin(&run, r->fused);
+  run_task(&mine, i);
 }
 
 /* The tree above the chunks; then the partials are of no more use. */
@@ -338,12 +364,17 @@ static tv_status reduce_stored(const tv_reduce *job) {
   return status;
 }
 
-tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream) {
-  (void)self, (void)stream;
-  if (job->program) return reduce_stored(job);
-  if (job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN)
-    return tvi_argreduce(job);
-  reduction r = {.job = job};
+/* Elements are computed a block at a time: they must be wanted as they would lie in memory, and
+ * many of them in a row. */
+static bool takes_blocks(const reduction *r) {
+  const int inner = r->results.rank - 1;
+  return r->is_by_columns
+             ? r->results.steps[inner] == r->line.item && r->results.shape[inner] >= LEAST_ROW
+             : r->line.rank == 1 && r->line.steps[0] == r->line.item && r->line.n >= LEAST_ROW;
+}
+
+static tv_status reduce(const tv_reduce *job, const tvi_fused *fused) {
+  reduction r = {.job = job, .fused = fused};
   const bool is_half = job->dtype == TV_F16 || job->dtype == TV_BF16;
   r.accumulates = is_half ? TV_F32 : job->dtype;
   r.scalars = job->dtype >= TV_C64 ? 2 : 1;
@@ -372,7 +403,9 @@ tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream) {
   }
   r.chunk = r.line.n;
   r.chunks = 1;
-  const double cost = .05 * (double)tvi_item(job->dtype);
+  if (fused && !takes_blocks(&r)) return reduce_stored(job);
+  r.line.base = job->in.data;
+  const double cost = .05 * (double)tvi_item(job->dtype) + (fused ? fused->cost : 0);
   if (!tvi_worth_threads((double)r.results.n * (double)r.line.n * cost)) {
     for (int64_t i = 0; i < r.blocks; i++) task(&r, i);
     return TV_OK;
@@ -388,4 +421,19 @@ tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream) {
   if (partials) join_partials(&r);
   tvi_free(partials);
   return TV_OK;
+}
+
+tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream) {
+  (void)self, (void)stream;
+  if (job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN)
+    return tvi_argreduce(job);
+  if (!job->program) return reduce(job, NULL);
+  /* Where the first element of a value that is stored nowhere would be: only distances from it mean
+   * anything. */
+  static const char nowhere[1];
+  tvi_fused fused;
+  tv_reduce virtual = *job;
+  virtual.in.data = (void *)(uintptr_t)nowhere;
+  const tv_status status = tvi_fused_make(&fused, job->program, false);
+  return status ? status : reduce(&virtual, &fused);
 }

@@ -4,6 +4,7 @@
 #define TVI_CPU_REDUCE_H
 
 #include "plan.h"
+#include "program.h"
 
 /* The elements of one result, in C order of the reduced axes, in fewest axes. */
 typedef struct tvi_line {
@@ -12,6 +13,9 @@ typedef struct tvi_line {
   int64_t shape[TV_MAX_RANK], steps[TV_MAX_RANK];
   int64_t item, acc_item; /* bytes of an element in memory, and of the type that accumulates */
   bool is_native;         /* these types are one */
+  tvi_fused_run *run;     /* not NULL: computes the elements, whose addresses are then only numbers:
+                             `base` is the first one's */
+  const char *base;
   tvi_loop *load;         /* from the one to the other */
 } tvi_line;
 
@@ -33,6 +37,9 @@ int64_t tvi_results_offset(const tvi_results *results, int64_t i);
  * that accumulates: in place, or in `buffer` (TVI_RUN elements). */
 const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int64_t n,
                          void *buffer);
+
+/* n elements without gaps from `at` on, as they are in memory: there, or in `buffer`. */
+const void *tvi_line_fetch(const tvi_line *line, const char *at, int64_t n, void *buffer);
 
 /* Whether neighbouring results lie closer together than neighbouring elements of a line. */
 bool tvi_reduces_columns(const tvi_line *line, const tvi_results *results);
