@@ -45,6 +45,10 @@ def _begin():
 _begin()
 
 
+def is_on_cpu():
+    return lib.tv_device_current() == 0
+
+
 class Failure(Exception):
     pass
 
