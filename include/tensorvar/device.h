@@ -83,5 +83,13 @@ TV_API int tv_threads(void);
 /** The BLAS that CPU matrix products run on: the path it was opened by, or "built-in". */
 TV_API const char *tv_blas_name(void);
 
+/**
+ * The processor whose kernels that BLAS runs, in its own words ("SkylakeX"); "" where it tells none.
+ *
+ * Where OpenBLAS does not know this processor, the library has it run the best kernels whose
+ * instructions the processor has, unless OPENBLAS_CORETYPE names some.
+ */
+TV_API const char *tv_blas_kernel(void);
+
 TV_END_C
 #endif
