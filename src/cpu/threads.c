@@ -21,6 +21,7 @@
 #endif
 
 #include "cpu.h"
+#include "group.h"
 
 enum { MOST_THREADS = 1024 };
 
@@ -58,38 +59,6 @@ static int64_t number(const char **text) {
   return n;
 }
 
-/* Processors that the quota of a control group (version 2) pays for; 0: no quota. */
-static int quota_of(const char *path) {
-  FILE *file = fopen(path, "re");
-  if (!file) return 0;
-  char line[64] = "";
-  const bool is_read = fgets(line, sizeof line, file) != NULL;
-  fclose(file);
-  if (!is_read) return 0;
-  const char *at = line;
-  const int64_t quota = number(&at); /* "150000 100000", or "max 100000": no limit */
-  at += *at == ' ';
-  const int64_t period = number(&at);
-  if (quota <= 0 || period <= 0) return 0;
-  return (int)(quota / period > MOST_THREADS ? MOST_THREADS : (quota + period - 1) / period);
-}
-
-static int group_quota(void) {
-  int least = quota_of("/sys/fs/cgroup/cpu.max");
-  FILE *file = fopen("/proc/self/cgroup", "re");
-  if (!file) return least;
-  char line[512], path[600];
-  while (fgets(line, sizeof line, file)) {
-    if (strncmp(line, "0::", 3)) continue;
-    line[strcspn(line, "\n")] = '\0';
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
-    const int own = quota_of(path);
-    if (own && (!least || own < least)) least = own;
-  }
-  fclose(file);
-  return least;
-}
-
 static int found(void) {
   const char *text = getenv("TV_NUM_THREADS");
   if (text) {
@@ -99,8 +68,8 @@ static int found(void) {
   cpu_set_t set;
   int n = 1;
   if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
-  const int quota = group_quota();
-  if (quota && quota < n) n = quota;
+  const int64_t quota = tvi_group_cpus("/sys/fs/cgroup", "/proc/self/cgroup");
+  if (quota && quota < n) n = (int)quota;
   return n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n;
 }
 
