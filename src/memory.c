@@ -3,11 +3,13 @@
  * elements costs nanoseconds. A block given back on another thread joins that thread's list. Under
  * AddressSanitizer there are no lists, and while tests count allocations none comes from one, so
  * that nothing hides. */
+#define _GNU_SOURCE /* madvise */
 #include "memory.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEPS_LISTS 0
@@ -61,6 +63,39 @@ void *tvi_aligned_alloc(int64_t alignment, int64_t bytes) {
 }
 
 void tvi_free(void *block) { free(block); }
+
+enum { HUGE_PAGE = 2 << 20 };
+
+void *tvi_map(int64_t bytes) {
+  if (bytes <= 0 || bytes > PTRDIFF_MAX - HUGE_PAGE || refused()) return NULL;
+  const int protection = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const size_t size = (size_t)bytes;
+  char *pages = mmap(NULL, size, protection, flags, -1, 0);
+  if (pages == MAP_FAILED) return NULL;
+  if ((uintptr_t)pages % HUGE_PAGE) { /* once more, with room to cut it to measure */
+    munmap(pages, size);
+    pages = mmap(NULL, size + HUGE_PAGE, protection, flags, -1, 0);
+    if (pages == MAP_FAILED) return NULL;
+    const size_t before = (HUGE_PAGE - (uintptr_t)pages % HUGE_PAGE) % HUGE_PAGE;
+    if (before) munmap(pages, before);
+    munmap(pages + before + size, HUGE_PAGE - before);
+    pages += before;
+  }
+#ifdef MADV_HUGEPAGE
+  madvise(pages, size, MADV_HUGEPAGE); /* without them it is slower, and no less right */
+#endif
+  return pages;
+}
+
+void tvi_unmap(void *pages, int64_t bytes) {
+  if (pages) munmap(pages, (size_t)bytes);
+}
+
+bool tvi_memory_is_watched(void) { return !KEEPS_LISTS; }
+
+bool tvi_memory_may_reuse(void) {
+  return KEEPS_LISTS && !atomic_load_explicit(&counting, memory_order_relaxed);
+}
 
 /* A list per power of two from ALIGNMENT to LARGEST, of at most MOST bytes. */
 enum { ALIGNMENT = 64, CLASSES = 7, LARGEST = ALIGNMENT << (CLASSES - 1), MOST = 1 << 16 };

@@ -19,6 +19,17 @@ void *tvi_realloc(void *block, int64_t bytes);
 void *tvi_aligned_alloc(int64_t alignment, int64_t bytes);
 void tvi_free(void *block);
 
+/* Pages of the system's own: zeros, at a multiple of 2 MiB, in huge pages where there are any. The
+ * same bytes, a multiple of 4 KiB, at both ends. */
+void *tvi_map(int64_t bytes);
+void tvi_unmap(void *pages, int64_t bytes);
+
+/* Whether AddressSanitizer looks for uses of freed blocks: each is to be malloc's own then. */
+bool tvi_memory_is_watched(void);
+/* Whether a kept block may be handed out: not if it is watched, nor while tests count allocations.
+ */
+bool tvi_memory_may_reuse(void);
+
 /* Blocks that come and go at every op: 64-byte aligned, those up to 4 KiB from lists of the
  * thread's own. `bytes` is the same at both ends. Given back on any thread. */
 void *tvi_block_alloc(int64_t bytes);

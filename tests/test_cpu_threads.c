@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The pool of threads and the allocator: every chunk once, from many callers, nested, in forked
- * children, under the caller's MXCSR. */
+ * children, under the caller's MXCSR; idle workers sleep, and no caller's affinity is touched. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -144,6 +147,71 @@ TEST(chunks_run_under_the_callers_mxcsr) {
 TEST(chunks_run_under_the_callers_mxcsr) { SKIP("no MXCSR here"); }
 #endif
 
+static double seconds(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* After a job workers watch for some microseconds, then sleep, and are woken by the next. */
+TEST(idle_workers_sleep) {
+  static counts c;
+  tv_threads_set(4);
+  for (int round = 0; round < 3; round++) {
+    tvi_parallel(CHUNKS, count, &c);
+    CHECK(all_once(&c));
+    nanosleep(&(struct timespec){0, 20000000}, NULL);
+    const double used = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    nanosleep(&(struct timespec){0, 100000000}, NULL);
+    CHECK(seconds(CLOCK_PROCESS_CPUTIME_ID) - used < 5e-3);
+  }
+  tv_threads_set(0);
+}
+
+static void burn(void *context, int64_t i) {
+  (void)context, (void)i;
+  const double end = seconds(CLOCK_MONOTONIC) + 1e-3;
+  while (seconds(CLOCK_MONOTONIC) < end) continue;
+}
+
+TEST(affinity_is_the_hosts) {
+  static counts c;
+  cpu_set_t before, after, one;
+  tv_threads_set(3);
+  EQUAL(sched_getaffinity(0, sizeof before, &before), 0);
+  for (int round = 0; round < 20; round++) {
+    tvi_parallel(8, burn, NULL);
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+    EQUAL(sched_getaffinity(0, sizeof after, &after), 0);
+    CHECK(CPU_EQUAL(&before, &after));
+  }
+  CPU_ZERO(&one); /* a host that ties this thread later */
+  CPU_SET((size_t)sched_getcpu(), &one);
+  EQUAL(sched_setaffinity(0, sizeof one, &one), 0);
+  for (int round = 0; round < 20; round++) {
+    tvi_parallel(CHUNKS, count, &c);
+    CHECK(all_once(&c));
+    nanosleep(&(struct timespec){0, 500000}, NULL);
+  }
+  EQUAL(sched_getaffinity(0, sizeof after, &after), 0);
+  CHECK(CPU_EQUAL(&one, &after));
+  EQUAL(sched_setaffinity(0, sizeof before, &before), 0);
+  tv_threads_set(0);
+}
+
+/* A stream of jobs too small to wake anybody for is shared in the end. */
+TEST(small_work_is_alone_until_it_adds_up) {
+  tv_threads_set(1);
+  CHECK(!tvi_worth_threads(1e9));
+  tv_threads_set(2);
+  CHECK(!tvi_worth_threads(1e3));
+  CHECK(tvi_worth_threads(1e6));
+  int alone = 0;
+  while (alone < 1000 && !tvi_worth_threads(10e3)) alone++;
+  CHECK(alone > 0 && alone < 20);
+  tv_threads_set(0);
+}
+
 TEST(the_number_of_threads_is_checked) {
   FAILS_STATUS(TV_EVALUE, "threads_set: -1 is not between 0 and 1024", tv_threads_set(-1));
   FAILS_STATUS(TV_EVALUE, "threads_set: 1025 is not between 0 and 1024", tv_threads_set(1025));
@@ -191,5 +259,7 @@ TEST(without_memory_a_block_is_refused) {
 
 TEST_MAIN("cpu_threads", CASE(every_chunk_runs_once), CASE(nested_jobs_run_inline),
           CASE(many_callers_at_once_are_served), CASE(a_forked_child_has_a_pool_of_its_own),
-          CASE(chunks_run_under_the_callers_mxcsr), CASE(the_number_of_threads_is_checked),
-          CASE(blocks_are_aligned_and_apart), CASE(without_memory_a_block_is_refused))
+          CASE(chunks_run_under_the_callers_mxcsr), CASE(idle_workers_sleep),
+          CASE(affinity_is_the_hosts), CASE(small_work_is_alone_until_it_adds_up),
+          CASE(the_number_of_threads_is_checked), CASE(blocks_are_aligned_and_apart),
+          CASE(without_memory_a_block_is_refused))

@@ -32,10 +32,8 @@ TEST(unknown_devices_are_named) {
   FAILS_STATUS(TV_EVALUE, "device_memory: stats is NULL", tv_device_memory(TV_CPU, NULL));
 }
 
-TEST(a_device_without_books_has_no_limit) {
+TEST(limits_and_trims_are_checked) {
   OK(tv_device_trim(TV_CPU));
-  FAILS_STATUS(TV_EUNSUPPORTED, "device_limit: device cpu has no limit to set",
-               tv_device_limit(TV_CPU, 1));
   FAILS_STATUS(TV_EVALUE, "device_limit: -1 bytes", tv_device_limit(TV_CPU, -1));
   FAILS_STATUS(TV_EDEVICE, "device_trim: no device has the number 9: there are 1",
                tv_device_trim(9));
@@ -101,6 +99,6 @@ TEST(current_device_belongs_to_the_thread) {
 TEST(blas_has_a_name) { CHECK(strlen(tv_blas_name()) > 0); }
 
 TEST_MAIN("device", CASE(cpu_is_always_there), CASE(unknown_devices_are_named),
-          CASE(a_device_without_books_has_no_limit), CASE(memory_is_counted),
+          CASE(limits_and_trims_are_checked), CASE(memory_is_counted),
           CASE(counts_survive_their_thread), CASE(current_device_belongs_to_the_thread),
           CASE(blas_has_a_name))

@@ -15,7 +15,8 @@ typedef struct tv_memory_stats {
   int64_t bytes;    /* in live storages */
   int64_t blocks;   /* live storages with bytes of their own */
   int64_t reserved; /* blocks handed out since the start */
-  /* What the device's allocator has of the system, to hand out; 0 where it keeps no such books. */
+  /* What the device's allocator has of the system, to hand out; 0 where it keeps no such books.
+   * The CPU's counts blocks above 4 KiB, in whole size classes. */
   int64_t held, held_peak; /* bytes now, and at most since the start */
   int64_t held_free;       /* bytes of `held` that are not handed out */
   int64_t largest_free;    /* bytes of the largest piece of those */
@@ -49,15 +50,21 @@ TV_API tv_device tv_device_current(void);
 /** What a device has handed out until now. TV_EDEVICE if there is none of this number. */
 TV_API tv_status tv_device_memory(tv_device device, tv_memory_stats *stats);
 
-/** Give back to the system what a device's allocator keeps for later. */
+/**
+ * Give back to the system what a device's allocator keeps for later.
+ *
+ * The CPU's keeps at most TV_CPU_CACHE_BYTES, by default a quarter of the memory that this process
+ * may use; 0: nothing.
+ */
 TV_API tv_status tv_device_trim(tv_device device);
 
 /**
  * Let a device's allocator hold at most so many bytes of the system's memory: what would need more
- * is TV_ENOMEM. 0 takes the limit away.
+ * is TV_ENOMEM, when all that it keeps for later is given back. 0 takes the limit away. What is
+ * held already stays.
  *
  * Errors    - TV_EVALUE        bytes is negative
- *           - TV_EUNSUPPORTED  the device's allocator keeps no such books (the CPU's)
+ *           - TV_EUNSUPPORTED  the device's allocator keeps no such books
  */
 TV_API tv_status tv_device_limit(tv_device device, int64_t bytes);
 
@@ -82,6 +89,14 @@ TV_API int tv_threads(void);
 
 /** The BLAS that CPU matrix products run on: the path it was opened by, or "built-in". */
 TV_API const char *tv_blas_name(void);
+
+/**
+ * The processor whose kernels that BLAS runs, in its own words ("SkylakeX"); "" where it tells none.
+ *
+ * Where OpenBLAS does not know this processor, the library has it run the best kernels whose
+ * instructions the processor has, unless OPENBLAS_CORETYPE names some.
+ */
+TV_API const char *tv_blas_kernel(void);
 
 TV_END_C
 #endif

@@ -65,6 +65,9 @@ const tv_backend *tvi_cpu_backend(void) {
       .find_bad_index = tvi_cpu_find_bad_index,
       .random = tvi_cpu_random,
       .argsort_u64 = tvi_cpu_argsort_u64,
+      .memory = tvi_cpu_memory,
+      .trim = tvi_cpu_trim,
+      .limit = tvi_cpu_limit,
   };
   return &backend;
 }

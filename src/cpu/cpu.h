@@ -17,6 +17,9 @@ const tv_backend *tvi_cpu_backend(void);
 tv_status tvi_cpu_reserve(void *self, int64_t bytes, void *stream, void **out);
 void tvi_cpu_release(void *self, void *block, int64_t bytes, void *stream, int n_users,
                      void *const *users);
+tv_status tvi_cpu_memory(void *self, tv_memory_stats *stats);
+tv_status tvi_cpu_trim(void *self);
+tv_status tvi_cpu_limit(void *self, int64_t bytes);
 tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, void *stream);
 tv_status tvi_cpu_convert(void *self, const tv_convert *job, void *stream);
 tv_status tvi_cpu_program(void *self, const tv_program *job, void *stream);

@@ -1,106 +1,106 @@
 /* SPDX-License-Identifier: MIT
- * The pool of threads: tvi_parallel, tv_threads and tv_threads_set.
+ * The pool of threads: tvi_parallel, tv_threads and tv_threads_set (docs/adr/0013).
  *
- * One job at a time. Its chunks are taken in turn by the caller and by the workers that woke in
- * time; the caller closes the job and waits only for workers that are inside it. Workers start at
- * the first job, block all signals, and sleep when idle; if none can start, the caller does all.
- * Who runs a chunk changes no bit: it runs under the caller's MXCSR.
+ * One job at a time. Its chunks are taken in turn by the caller and by the workers that came in
+ * time; the caller closes the gate and waits only for workers that are inside. Who runs a chunk
+ * changes no bit: it runs under the caller's MXCSR.
+ *
+ * The gate is one word: the job's number, whether it is open, how many may enter and how many did.
+ * A worker enters by one compare-and-swap, which fails once the gate is closed, so what the gate
+ * guards is written only while nobody is inside. Workers watch the gate for a while after each job,
+ * then sleep, each at a semaphore of its own; only those that a job wants are woken. They start at
+ * the first job and block all signals; if none can start, the caller does all.
+ *
+ * A woken worker that the system puts on its caller's processor waits for the caller: workers stay
+ * off the processor that the caller was seen on. The caller's own affinity is never touched, and
+ * its present one is what workers get.
  *
  * A forked child has no workers: it begins with an empty pool, and starts its own. */
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* sched_getaffinity, sched_getcpu */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
 
 #include "cpu.h"
+#include "group.h"
 
-enum { MOST_THREADS = 1024 };
+enum {
+  MOST_THREADS = 1024,
+  FAN_OUT = 8,              /* workers that one thread wakes; each wakes as many more */
+  WATCH = 100 * 1000,       /* nanoseconds before a worker sleeps: what it costs to wake it */
+  WATCH_END = 20 * 1000,    /* before a caller sleeps that waits for its workers */
+  WORTH_HOT = 5 * 1000,     /* work that is shared where workers watch, ... */
+  WORTH_ASLEEP = 100 * 1000 /* ... and where they sleep: see tvi_worth_threads */
+};
 
-/* All but the atomics is guarded by `mutex`. */
+/* Of a worker: BUSY also while it watches. */
+enum { BUSY, ASLEEP };
+
+typedef struct worker {
+  _Alignas(64) _Atomic int state;
+  sem_t wake;
+  pthread_t thread;
+} worker;
+
+/* The gate's fields: number of the job, 32 bits; open, 1; most that may enter, 15; entered, 16. */
+#define OPEN (UINT64_C(1) << 31)
+#define GATE(job, wanted) ((uint64_t)(job) << 32 | OPEN | (uint64_t)(wanted) << 16)
+static uint32_t job_of(uint64_t gate) { return (uint32_t)(gate >> 32); }
+static int wanted_of(uint64_t gate) { return (int)(gate >> 16 & 0x7fff); }
+static int entered_of(uint64_t gate) { return (int)(gate & 0xffff); }
+
 static struct {
-  pthread_mutex_t mutex;
-  pthread_cond_t wake, done;
-  _Atomic uint64_t jobs;  /* counts jobs, so that a worker sees that there is another */
-  atomic_bool has_caller; /* a thread has the pool; others run alone */
-  int n_workers, wanted;  /* started; at most so many may enter the job */
-  int entered;            /* that entered it so far */
-  _Atomic int inside;     /* that are in it now */
-  bool is_open;
+  _Alignas(64) _Atomic uint64_t gate;
+  /* Guarded by the gate. */
   tvi_chunk *run;
   void *context;
   int64_t n;
   unsigned mxcsr;
-  _Atomic int64_t next;
-} pool = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-          .wake = PTHREAD_COND_INITIALIZER,
-          .done = PTHREAD_COND_INITIALIZER};
+  _Alignas(64) _Atomic int64_t next; /* chunk */
+  _Alignas(64) _Atomic int left;     /* workers that are done with the job */
+  _Atomic int expected;              /* that entered it; -1 while it is open */
+  atomic_bool caller_sleeps;
+  sem_t done;
+  /* The caller's. */
+  _Alignas(64) atomic_bool has_caller; /* a thread has the pool; others run alone */
+  int n_workers, avoided;              /* processor that workers keep off; -1: none */
+  _Atomic int awake;                   /* workers that are not asleep */
+  _Atomic int64_t missed;              /* nanoseconds of work done alone since they slept */
+  worker workers[MOST_THREADS];
+} pool = {.avoided = -1, .expected = -1};
 
-static _Atomic int chosen;           /* by tv_threads_set, or found; 0: not yet */
-static _Thread_local bool is_inside; /* a chunk: nested jobs run inline */
+static _Atomic int chosen;                  /* by tv_threads_set, or found; 0: not yet */
+static TVI_HOT_THREAD_LOCAL bool is_inside; /* a chunk: nested jobs run inline */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* How many threads ----------------------------------------------------------------------------- */
 
-/* A whole number from *text on, which moves behind it; -1 if there is none. Stops where it is out
- * of all proportion. (strtol takes signs and blanks.) */
-static int64_t number(const char **text) {
-  int64_t n = -1;
-  for (; **text >= '0' && **text <= '9' && n < INT64_MAX / 100; ++*text)
-    n = (n < 0 ? 0 : n) * 10 + (**text - '0');
-  return n;
-}
-
-/* Processors that the quota of a control group (version 2) pays for; 0: no quota. */
-static int quota_of(const char *path) {
-  FILE *file = fopen(path, "re");
-  if (!file) return 0;
-  char line[64] = "";
-  const bool is_read = fgets(line, sizeof line, file) != NULL;
-  fclose(file);
-  if (!is_read) return 0;
-  const char *at = line;
-  const int64_t quota = number(&at); /* "150000 100000", or "max 100000": no limit */
-  at += *at == ' ';
-  const int64_t period = number(&at);
-  if (quota <= 0 || period <= 0) return 0;
-  return (int)(quota / period > MOST_THREADS ? MOST_THREADS : (quota + period - 1) / period);
-}
-
-static int group_quota(void) {
-  int least = quota_of("/sys/fs/cgroup/cpu.max");
-  FILE *file = fopen("/proc/self/cgroup", "re");
-  if (!file) return least;
-  char line[512], path[600];
-  while (fgets(line, sizeof line, file)) {
-    if (strncmp(line, "0::", 3)) continue;
-    line[strcspn(line, "\n")] = '\0';
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
-    const int own = quota_of(path);
-    if (own && (!least || own < least)) least = own;
-  }
-  fclose(file);
-  return least;
+/* A whole number and nothing else; -1 otherwise. */
+static int64_t number(const char *text) {
+  int64_t n = *text ? 0 : -1;
+  for (; *text >= '0' && *text <= '9' && n < MOST_THREADS; text++) n = n * 10 + (*text - '0');
+  return *text ? -1 : n;
 }
 
 static int found(void) {
   const char *text = getenv("TV_NUM_THREADS");
   if (text) {
-    const int64_t n = number(&text);
-    if (!*text && n >= 1 && n <= MOST_THREADS) return (int)n;
+    const int64_t n = number(text);
+    if (n >= 1 && n <= MOST_THREADS) return (int)n;
   }
   cpu_set_t set;
   int n = 1;
   if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
-  const int quota = group_quota();
-  if (quota && quota < n) n = quota;
+  const int64_t quota = tvi_group_cpus("/sys/fs/cgroup", "/proc/self/cgroup");
+  if (quota && quota < n) n = (int)quota;
   return n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n;
 }
 
@@ -119,8 +119,19 @@ tv_status tv_threads_set(int n) {
   return TV_OK;
 }
 
-/* Below this a wake-up costs more than it saves (facts: 1 us hot, tens of us asleep). */
-bool tvi_worth_threads(double nanoseconds) { return nanoseconds > 30e3 && tv_threads() > 1; }
+/* Whether the pool is worth its cost. Workers that watch join within a microsecond; waking one
+ * costs its caller tens of them. So small work is done alone while they sleep, but it is counted,
+ * and when it comes to what a wake-up costs they are woken: a stream of small jobs has them
+ * watching, and pays for that at most what it lost before. */
+bool tvi_worth_threads(double nanoseconds) {
+  if (nanoseconds < WORTH_HOT || tv_threads() <= 1) return false;
+  if (atomic_load_explicit(&pool.awake, memory_order_relaxed)) return true;
+  const int64_t work = nanoseconds < WORTH_ASLEEP ? (int64_t)nanoseconds : WORTH_ASLEEP;
+  if (atomic_fetch_add_explicit(&pool.missed, work, memory_order_relaxed) + work < WORTH_ASLEEP)
+    return false;
+  atomic_store_explicit(&pool.missed, 0, memory_order_relaxed);
+  return true;
+}
 
 /* The pool ------------------------------------------------------------------------------------- */
 
@@ -153,73 +164,158 @@ static void take_chunks(tvi_chunk *run, void *context, int64_t n) {
   is_inside = false;
 }
 
-/* Some microseconds of watching for the next job before sleep. */
-static void watch(uint64_t seen) {
-  for (int i = 0; i < 1000; i++) {
-    if (atomic_load_explicit(&pool.jobs, memory_order_relaxed) != seen) return;
-    relax();
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void wait_for(sem_t *semaphore) {
+  while (sem_wait(semaphore) && errno == EINTR) continue;
+}
+
+/* Workers ----------------------------------------------------------------------------------- */
+
+/* Wakes the workers from `first` on that the gate wants and that sleep, at most FAN_OUT. */
+static void wake(int first, int wanted) {
+  for (int i = first; i < first + FAN_OUT && i < wanted; i++) {
+    worker *const w = &pool.workers[i];
+    int asleep = ASLEEP;
+    if (atomic_load(&w->state) == ASLEEP &&
+        atomic_compare_exchange_strong(&w->state, &asleep, BUSY))
+      sem_post(&w->wake);
   }
 }
 
-static void *work(void *unused) {
-  (void)unused;
-  uint64_t seen = 0;
+/* Sleeps unless there is another job than `seen`. Whoever opens the gate looks at the states after
+ * it; a worker looks at the gate after it says that it sleeps: one of them sees the other. */
+static void sleep_until_woken(worker *w, uint32_t seen) {
+  atomic_fetch_sub(&pool.awake, 1);
+  atomic_store(&w->state, ASLEEP);
+  int asleep = ASLEEP;
+  if (job_of(atomic_load(&pool.gate)) == seen ||
+      !atomic_compare_exchange_strong(&w->state, &asleep, BUSY))
+    wait_for(&w->wake);
+  atomic_fetch_add(&pool.awake, 1);
+}
+
+/* The gate once it shows another job than `seen`; the same after a while of watching. */
+static uint64_t watch(uint32_t seen) {
+  uint64_t gate = atomic_load_explicit(&pool.gate, memory_order_acquire);
+  const int64_t end = now() + WATCH;
+  do {
+    for (int i = 0; i < 50 && job_of(gate) == seen; i++) {
+      relax();
+      gate = atomic_load_explicit(&pool.gate, memory_order_acquire);
+    }
+  } while (job_of(gate) == seen && now() < end);
+  return gate;
+}
+
+static bool enter(uint64_t *gate) {
+  while (*gate & OPEN && entered_of(*gate) < wanted_of(*gate))
+    if (atomic_compare_exchange_weak(&pool.gate, gate, *gate + 1)) return true;
+  return false;
+}
+
+static void leave(void) {
+  const int left = atomic_fetch_add(&pool.left, 1) + 1;
+  if (atomic_load(&pool.caller_sleeps) && left == atomic_load(&pool.expected) &&
+      atomic_exchange(&pool.caller_sleeps, false))
+    sem_post(&pool.done);
+}
+
+static void *work(void *argument) {
+  worker *const self = argument;
+  const int me = (int)(self - pool.workers);
+  uint32_t seen = 0; /* no job has this number */
   for (;;) {
-    watch(seen);
-    pthread_mutex_lock(&pool.mutex);
-    while (atomic_load(&pool.jobs) == seen) pthread_cond_wait(&pool.wake, &pool.mutex);
-    seen = atomic_load(&pool.jobs);
-    if (!pool.is_open || pool.entered >= pool.wanted) {
-      pthread_mutex_unlock(&pool.mutex);
+    uint64_t gate = watch(seen);
+    if (job_of(gate) == seen) {
+      sleep_until_woken(self, seen);
       continue;
     }
-    pool.entered++;
-    atomic_fetch_add(&pool.inside, 1);
-    tvi_chunk *const run = pool.run;
-    void *const context = pool.context;
-    const int64_t n = pool.n;
-    const unsigned mxcsr = pool.mxcsr;
-    pthread_mutex_unlock(&pool.mutex);
-
+    const bool is_in = enter(&gate);
+    seen = job_of(gate);
+    if (!is_in) continue;
+    wake(FAN_OUT * (me + 1), wanted_of(gate));
     const unsigned own = mxcsr_get();
-    mxcsr_set(mxcsr);
-    take_chunks(run, context, n);
+    mxcsr_set(pool.mxcsr);
+    take_chunks(pool.run, pool.context, pool.n);
     mxcsr_set(own);
-
-    pthread_mutex_lock(&pool.mutex);
-    if (atomic_fetch_sub(&pool.inside, 1) == 1) pthread_cond_signal(&pool.done);
-    pthread_mutex_unlock(&pool.mutex);
+    leave();
   }
   return NULL;
 }
 
 /* In a forked child: other threads are gone, and with them whatever they held. */
 static void forget(void) {
-  pthread_mutex_init(&pool.mutex, NULL);
-  pthread_cond_init(&pool.wake, NULL);
-  pthread_cond_init(&pool.done, NULL);
-  pool.n_workers = pool.wanted = pool.entered = 0;
-  pool.is_open = false;
-  atomic_store(&pool.inside, 0);
-  atomic_store(&pool.jobs, 0);
+  for (int i = 0; i < pool.n_workers; i++) atomic_store(&pool.workers[i].state, BUSY);
+  pool.n_workers = 0;
+  pool.avoided = -1;
+  atomic_store(&pool.gate, atomic_load(&pool.gate) & ~(OPEN | 0xffff));
+  atomic_store(&pool.awake, 0);
+  atomic_store(&pool.missed, 0);
+  atomic_store(&pool.caller_sleeps, false);
   atomic_store(&pool.has_caller, false);
+  sem_init(&pool.done, 0, 0);
 }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, forget); }
+static void begin(void) {
+  sem_init(&pool.done, 0, 0);
+  pthread_atfork(NULL, NULL, forget);
+}
 
-/* Assumes: the mutex is held. */
+/* The rest assumes: this thread is the caller. */
+
 static void start(int wanted) {
-  if (pool.n_workers >= wanted) return;
   sigset_t all;
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes)) return;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   sigfillset(&all);
   pthread_attr_setsigmask_np(&attributes, &all); /* signals are the host's threads' */
-  pthread_t thread;
-  while (pool.n_workers < wanted && pthread_create(&thread, &attributes, work, NULL) == 0)
+  while (pool.n_workers < wanted) {
+    worker *const w = &pool.workers[pool.n_workers];
+    atomic_store(&w->state, BUSY);
+    if (sem_init(&w->wake, 0, 0) || pthread_create(&w->thread, &attributes, work, w)) break;
     pool.n_workers++;
+    pool.avoided = -1;
+    atomic_fetch_add(&pool.awake, 1);
+  }
   pthread_attr_destroy(&attributes);
+}
+
+/* Keeps workers off this processor, where the caller may run on several. A caller that its host has
+ * tied to one says nothing about the others'. */
+static void place(void) {
+  const int here = sched_getcpu();
+  if (here < 0 || here == pool.avoided) return;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) || here >= CPU_SETSIZE ||
+      !CPU_ISSET((size_t)here, &set) || CPU_COUNT(&set) < 2)
+    return;
+  CPU_CLR((size_t)here, &set);
+  for (int i = 0; i < pool.n_workers; i++)
+    pthread_setaffinity_np(pool.workers[i].thread, sizeof set, &set);
+  pool.avoided = here;
+}
+
+static void wait_for_workers(int entered) {
+  if (atomic_load(&pool.left) == entered) return;
+  const int64_t end = now() + WATCH_END;
+  do {
+    for (int i = 0; i < 50; i++) {
+      if (atomic_load(&pool.left) == entered) return;
+      relax();
+    }
+  } while (now() < end);
+  atomic_store(&pool.expected, entered);
+  atomic_store(&pool.caller_sleeps, true);
+  /* The last one may have left before it could see that. */
+  if (atomic_load(&pool.left) != entered || !atomic_exchange(&pool.caller_sleeps, false))
+    wait_for(&pool.done);
+  atomic_store(&pool.expected, -1);
 }
 
 static void alone(int64_t n, tvi_chunk *run, void *context) {
@@ -232,31 +328,23 @@ void tvi_parallel(int64_t n, tvi_chunk *run, void *context) {
     alone(n, run, context);
     return;
   }
-  pthread_once(&once, watch_forks);
-  pthread_mutex_lock(&pool.mutex);
-  pool.wanted = n < threads ? (int)n - 1 : threads - 1;
-  start(pool.wanted);
+  pthread_once(&once, begin);
+  int wanted = n < threads ? (int)n - 1 : threads - 1;
+  if (pool.n_workers < wanted) start(wanted);
+  if (wanted > pool.n_workers) wanted = pool.n_workers;
+  if (atomic_load(&pool.awake) < wanted) place();
   pool.run = run;
   pool.context = context;
   pool.n = n;
   pool.mxcsr = mxcsr_get();
-  pool.entered = 0;
-  atomic_store(&pool.next, 0);
-  pool.is_open = true;
-  atomic_fetch_add(&pool.jobs, 1);
-  pthread_cond_broadcast(&pool.wake);
-  pthread_mutex_unlock(&pool.mutex);
+  atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool.left, 0, memory_order_relaxed);
+  uint32_t job = job_of(atomic_load(&pool.gate)) + 1;
+  job += job == 0;
+  atomic_store(&pool.gate, GATE(job, wanted));
+  wake(0, wanted);
 
   take_chunks(run, context, n);
-
-  pthread_mutex_lock(&pool.mutex);
-  pool.is_open = false;
-  for (int i = 0; i < 1000 && atomic_load(&pool.inside); i++) {
-    pthread_mutex_unlock(&pool.mutex);
-    relax();
-    pthread_mutex_lock(&pool.mutex);
-  }
-  while (atomic_load(&pool.inside)) pthread_cond_wait(&pool.done, &pool.mutex);
-  pthread_mutex_unlock(&pool.mutex);
+  wait_for_workers(entered_of(atomic_fetch_and(&pool.gate, ~OPEN)));
   atomic_store(&pool.has_caller, false);
 }
