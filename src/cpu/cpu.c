@@ -64,6 +64,9 @@ const tv_backend *tvi_cpu_backend(void) {
       .find_bad_index = tvi_cpu_find_bad_index,
       .random = tvi_cpu_random,
       .argsort_u64 = tvi_cpu_argsort_u64,
+      .rows = tvi_cpu_rows,
+      .optimize = tvi_cpu_optimize,
+      .more_rows = 1u << TV_ROWS_LAYER_NORM,
   };
   return &backend;
 }
