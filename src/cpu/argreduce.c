@@ -2,14 +2,19 @@
  * Reductions to a position: argmax and argmin.
  *
  * A line is read in runs: the best value of a run is found as max and min do, in vector code, and
- * only a run that beats the best so far is searched for where. Results side by side in memory go
- * row by row instead. The first of equal elements wins (-0 equals +0), the first NaN beats all
- * else. */
+ * only a run that beats the best so far is searched for where. Results side by side in memory, and
+ * short lines, go row by row instead. The first of equal elements wins (-0 equals +0), the first
+ * NaN beats all else. */
 #include <string.h>
 
 #include "reduce.h"
 
-enum { WIDTH = 256, ITEM = 8, CHUNK = 64 * TVI_RUN };
+enum {
+  WIDTH = 1024, /* columns: pieces of rows long enough for the memory */
+  ITEM = 8,
+  CHUNK = 64 * TVI_RUN,
+  SHORT = 24 /* elements of a line: as columns then, whatever their steps */
+};
 
 typedef struct {
   char value[ITEM];
@@ -59,17 +64,16 @@ static void search_columns(const search *s, int64_t first, int64_t width) {
   const int64_t steps[] = {line->acc_item, step};
   const char *const from = (const char *)s->job->in.data + tvi_results_offset(&s->results, first);
   const bool is_direct = line->is_native && step == line->item;
-  const char *values = from;
-  for (int64_t k = 0, left = 0; k < line->n; k++, left--) {
-    if (left == 0) {
-      values = from + tvi_line_offset(line, k);
-      left = inner < 0 ? 1 : line->shape[inner];
-    } else {
-      values += line->steps[inner];
+  line->load(width, (char *const[]){best, (char *)(uintptr_t)from}, steps);
+  for (int64_t k = 1; k < line->n;) { /* beyond the first there is an axis */
+    const char *const values = from + tvi_line_offset(line, k);
+    const int64_t left = line->shape[inner] - k % line->shape[inner], row_step = line->steps[inner];
+    if (is_direct) s->search->update(values, row_step, left, width, (int32_t)k, best, at);
+    for (int64_t i = 0; i < left && !is_direct; i++) {
+      line->load(width, (char *const[]){row, (char *)(uintptr_t)values + i * row_step}, steps);
+      s->search->update(row, 0, 1, width, (int32_t)(k + i), best, at);
     }
-    char *const p[] = {k ? row : best, (char *)(uintptr_t)values};
-    if (k == 0 || !is_direct) line->load(width, p, steps);
-    if (k > 0) s->search->update(is_direct ? values : row, width, (int32_t)k, best, at);
+    k += left;
   }
   for (int64_t i = 0; i < width; i++) ((int64_t *)s->job->out)[first + i] = at[i];
 }
@@ -110,7 +114,9 @@ tv_status tvi_argreduce(const tv_reduce *job) {
     return tv_backend_fail(TV_EUNSUPPORTED, "argmax, argmin: complex numbers have no order");
   tvi_reduce_axes(job, dtype, &s.line, &s.results);
   if (s.results.n == 0 || s.line.n == 0) return TV_OK;
-  s.is_by_columns = s.line.n <= INT32_MAX && tvi_reduces_columns(&s.line, &s.results);
+  s.is_by_columns = s.line.n <= SHORT
+                        ? s.results.rank > 0
+                        : s.line.n <= INT32_MAX && tvi_reduces_columns(&s.line, &s.results);
   s.column_blocks = 1;
   if (s.is_by_columns) {
     const int64_t columns = s.results.shape[s.results.rank - 1];
