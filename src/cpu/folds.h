@@ -88,26 +88,40 @@ enum { LANES = 16, LINES = 64 /* short ones at a time */ };
         memcpy(out, at, (size_t)count * sizeof(T));                                       \
     }                                                                                     \
   }
-/* The accumulators of one line. Assumes: n <= width where that is below 16. */
-#define LANES_OF(name, T, identity, value)                                        \
-  static void lanes_##name(const T *in, int64_t n, int64_t width, T *out) {       \
-    if (width < LANES) {                                                          \
-      for (int64_t j = 0; j < width; j++) out[j] = j < n ? in[j] : (T)(identity); \
-      return;                                                                     \
-    }                                                                             \
-    T acc[LANES];                                                                 \
-    int64_t i = 0;                                                                \
-    for (int j = 0; j < LANES; j++) acc[j] = (T)(identity);                       \
-    for (; i + LANES <= n; i += LANES)                                            \
-      for (int j = 0; j < LANES; j++) {                                           \
-        const T a = acc[j], b = in[i + j];                                        \
-        acc[j] = (T)(value);                                                      \
-      }                                                                           \
-    memcpy(out, acc, sizeof acc);                                                 \
-    for (int64_t j = 0; i + j < n; j++) {                                         \
-      const T a = out[j], b = in[i + j];                                          \
-      out[j] = (T)(value);                                                        \
-    }                                                                             \
+/* The accumulators of one line; eight elements for each time that one is read and written. Assumes:
+ * n <= width where that is below 16. */
+#define LANES_OF(name, T, identity, value)                                                    \
+  static void lanes_##name(const T *restrict in, int64_t n, int64_t width, T *restrict out) { \
+    if (width < LANES) {                                                                      \
+      for (int64_t j = 0; j < width; j++) out[j] = j < n ? in[j] : (T)(identity);             \
+      return;                                                                                 \
+    }                                                                                         \
+    for (int j = 0; j < LANES; j++) out[j] = (T)(identity);                                   \
+    const int64_t step = LANES * sizeof(T);                                                   \
+    for (; n >= 8 * LANES; n -= 8 * LANES, in += 8 * LANES) {                                 \
+      const char *const rows = (const char *)in;                                              \
+      INDEPENDENT for (int i = 0; i < LANES; i++) {                                           \
+        T a = out[i];                                                                         \
+        THEN(T, 0, value)                                                                     \
+        THEN(T, 1, value)                                                                     \
+        THEN(T, 2, value)                                                                     \
+        THEN(T, 3, value)                                                                     \
+        THEN(T, 4, value)                                                                     \
+        THEN(T, 5, value)                                                                     \
+        THEN(T, 6, value)                                                                     \
+        THEN(T, 7, value)                                                                     \
+        out[i] = a;                                                                           \
+      }                                                                                       \
+    }                                                                                         \
+    for (; n >= LANES; n -= LANES, in += LANES)                                               \
+      for (int j = 0; j < LANES; j++) {                                                       \
+        const T a = out[j], b = in[j];                                                        \
+        out[j] = (T)(value);                                                                  \
+      }                                                                                       \
+    for (int64_t j = 0; j < n; j++) {                                                         \
+      const T a = out[j], b = in[j];                                                          \
+      out[j] = (T)(value);                                                                    \
+    }                                                                                         \
   }
 #define MORE(name, T, identity, value) \
   JOIN_ROWS(name, T, value)            \
@@ -254,40 +268,51 @@ static const tvi_folder maxima[TV_DTYPE_COUNT] = {BOOLEAN(MAX, ) INTEGER(MAX, ) 
 static const tvi_folder minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) SINGLE(MIN, )};
 
 /* Numbers that are not themselves are NaN; integers never are. */
-#define SEARCH(name, T, OP)                                                                       \
-  static bool beats_##name(const void *value, const void *best) {                                 \
-    const T a = *(const T *)value, b = *(const T *)best;                                          \
-    return b == b && (a OP b || a != a);                                                          \
-  }                                                                                               \
-  static int64_t find_##name(const void *from, int64_t n, const void *value) {                    \
-    const T *const in = from, a = *(const T *)value;                                              \
-    int64_t i = 0;                                                                                \
-    if (a == a)                                                                                   \
-      while (i < n - 1 && in[i] != a) i++;                                                        \
-    else                                                                                          \
-      while (i < n - 1 && in[i] == in[i]) i++;                                                    \
-    return i;                                                                                     \
-  }                                                                                               \
-  static void update_##name(const char *rows, int64_t step, int64_t n_rows, int64_t n, int32_t k, \
-                            void *best, int32_t *at) {                                            \
-    for (; n_rows > 0; n_rows--, rows += step, k++) {                                             \
-      const T *restrict const in = (const T *)(const void *)rows;                                 \
-      T *restrict const out = best;                                                               \
-      for (int64_t i = 0; i < n; i++) {                                                           \
-        const T a = in[i], b = out[i];                                                            \
-        const bool wins = (b == b) & ((a OP b) | (a != a));                                       \
-        out[i] = wins ? a : b;                                                                    \
-        at[i] = wins ? k : at[i];                                                                 \
-      }                                                                                           \
-    }                                                                                             \
+#define SEARCH(name, T, OP)                                                                    \
+  static bool beats_##name(const void *value, const void *best) {                              \
+    const T a = *(const T *)value, b = *(const T *)best;                                       \
+    return b == b && (a OP b || a != a);                                                       \
+  }                                                                                            \
+  static int64_t find_##name(const void *from, int64_t n, const void *value) {                 \
+    const T *const in = from, a = *(const T *)value;                                           \
+    const bool is_nan = a != a;                                                                \
+    int64_t i = 0;                                                                             \
+    for (bool is_there = false; i + LINES < n && !is_there; i += is_there ? 0 : LINES)         \
+      for (int64_t k = i; k < i + LINES; k++)                                                  \
+        is_there |= (in[k] == a) | ((in[k] != in[k]) & is_nan);                                \
+    while (i < n - 1 && !((in[i] == a) | ((in[i] != in[i]) & is_nan))) i++;                    \
+    return i;                                                                                  \
+  }                                                                                            \
+  static void find_lines_##name(const char *from, int64_t step, int64_t n, int64_t lines,      \
+                                const void *values, int64_t *at) {                             \
+    for (int64_t line = 0; line < lines; line++, from += step) {                               \
+      const T *const in = (const T *)(const void *)from, a = ((const T *)values)[line];        \
+      const bool is_nan = a != a;                                                              \
+      int32_t first = INT32_MAX;                                                               \
+      for (int32_t k = 0; k < (int32_t)n; k++) {                                               \
+        const bool hits = (in[k] == a) | ((in[k] != in[k]) & is_nan);                          \
+        const int32_t here = hits ? k : INT32_MAX;                                             \
+        first = here < first ? here : first;                                                   \
+      }                                                                                        \
+      at[line] = first;                                                                        \
+    }                                                                                          \
+  }                                                                                            \
+  static void compare_##name(const void *values, const void *best, int64_t n, uint8_t *wins) { \
+    const T *restrict const in = values, *restrict const than = best;                          \
+    for (int64_t i = 0; i < n; i++) {                                                          \
+      const T a = in[i], b = than[i];                                                          \
+      wins[i] = (uint8_t)((b == b) & ((a OP b) | (a != a)));                                   \
+    }                                                                                          \
   }
 #define BOTH(tag, TAG, S, ...) SEARCH(max_##tag, S, >) SEARCH(min_##tag, S, <)
 BOOLEAN(BOTH, )
 INTEGER(BOTH, )
 SINGLE(BOTH, )
 
-#define FIRST_MAX(tag, TAG, ...) [TV_##TAG] = {beats_max_##tag, find_max_##tag, update_max_##tag},
-#define FIRST_MIN(tag, TAG, ...) [TV_##TAG] = {beats_min_##tag, find_min_##tag, update_min_##tag},
+#define FIRST_MAX(tag, TAG, ...) \
+  [TV_##TAG] = {beats_max_##tag, find_max_##tag, find_lines_max_##tag, compare_max_##tag},
+#define FIRST_MIN(tag, TAG, ...) \
+  [TV_##TAG] = {beats_min_##tag, find_min_##tag, find_lines_min_##tag, compare_min_##tag},
 static const tvi_searcher first_max[TV_DTYPE_COUNT] = {BOOLEAN(FIRST_MAX, ) INTEGER(FIRST_MAX, )
                                                            SINGLE(FIRST_MAX, )};
 static const tvi_searcher first_min[TV_DTYPE_COUNT] = {BOOLEAN(FIRST_MIN, ) INTEGER(FIRST_MIN, )

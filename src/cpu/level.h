@@ -37,10 +37,11 @@ typedef struct tvi_searcher {
   bool (*beats)(const void *value, const void *best);
   /* Position of the first element that equals value, or is NaN as it is. */
   int64_t (*find)(const void *in, int64_t n, const void *value);
-  /* best[i], at[i] = row[i], k where row[i] beats best[i]; for rows `step` bytes apart, from k on.
-   */
-  void (*update)(const char *rows, int64_t step, int64_t n_rows, int64_t n, int32_t k, void *best,
-                 int32_t *at);
+  /* The same of short lines, `step` bytes apart. */
+  void (*find_lines)(const char *in, int64_t step, int64_t n, int64_t lines, const void *values,
+                     int64_t *at);
+  /* wins[i] = whether values[i] beats best[i] */
+  void (*compare)(const void *values, const void *best, int64_t n, uint8_t *wins);
 } tvi_searcher;
 
 /* out [m, n] = a [m, k] b [k, n], steps in bytes; b's and out's columns are contiguous. */

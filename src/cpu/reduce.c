@@ -23,10 +23,9 @@ enum {
   LEVELS = 48,       /* of the counter: 2^48 runs */
   ITEM = 16,         /* largest element */
   CHUNK = 64,        /* runs that one thread adds at a time; a power of two */
-  SHORT = 64,        /* elements of a line of which many are folded at a time */
-  LINES = 64,        /* so many */
-  RUNS = 8,          /* folded at a time */
-  PACKED = 8         /* rows of the type that accumulates, made at a time */
+  LINES = TVI_LINES,
+  RUNS = 8,  /* folded at a time */
+  PACKED = 8 /* rows of the type that accumulates, made at a time */
 };
 
 /* Lines and results ---------------------------------------------------------------------------- */
@@ -175,44 +174,49 @@ static void put(const reduction *r, int64_t chunk, int64_t i, const char *values
   tvi_convert_loop(r->accumulates, r->job->out_dtype)(n, p, steps);
 }
 
-/* Lines of at most SHORT real elements, whole. */
-static void reduce_short_lines(const reduction *r, int64_t first, int64_t last) {
-  enum { MOST_ITEM = 8 };
-  char buffer[LINES * SHORT * MOST_ITEM], values[LINES * MOST_ITEM];
-  const tvi_line *const line = &r->line;
+int64_t tvi_short_lines(const tvi_line *line, const tvi_results *results, const char *data,
+                        int64_t first, int64_t last, char *buffer, const char **from,
+                        int64_t *step) {
+  /* Along the inner axis of the results their lines are a step apart. */
+  const int inner = results->rank - 1;
   const int64_t packed = line->n * line->acc_item;
-  for (int64_t i = first, n; i < last; i += n) {
-    /* Along the inner axis of the results their lines are a step apart. */
-    const int inner = r->results.rank - 1;
-    const int64_t left = inner < 0 ? 1 : r->results.shape[inner] - i % r->results.shape[inner];
-    int64_t step = inner < 0 ? 0 : r->results.steps[inner];
-    n = left < last - i ? left : last - i;
-    const char *from = (const char *)r->job->in.data + tvi_results_offset(&r->results, i);
-    const char *lines = tvi_line_run(line, from, 0, line->n, buffer);
-    if (lines == buffer) {
-      if (n > LINES) n = LINES;
-      for (int64_t k = 1; k < n; k++) {
-        const void *const run =
-            tvi_line_run(line, from + k * step, 0, line->n, buffer + k * packed);
-        (void)run; /* in the buffer, as the first was */
-      }
-      step = packed;
-    }
-    if (r->accumulates == r->job->out_dtype) {
-      r->fold->fold_lines(lines, step, line->n, n, (char *)r->job->out + i * line->acc_item);
-      continue;
-    }
-    if (n > LINES) n = LINES;
-    r->fold->fold_lines(lines, step, line->n, n, values);
+  const int64_t left = inner < 0 ? 1 : results->shape[inner] - first % results->shape[inner];
+  int64_t n = left < last - first ? left : last - first;
+  if (n > LINES) n = LINES;
+  *step = inner < 0 ? 0 : results->steps[inner];
+  const char *const at = data + tvi_results_offset(results, first);
+  *from = tvi_line_run(line, at, 0, line->n, buffer);
+  if (*from != buffer) return n;
+  if (n > TVI_LINES_BYTES / packed) n = TVI_LINES_BYTES / packed;
+  for (int64_t k = 1; k < n; k++) /* into the buffer, as the first went */
+    tvi_line_run(line, at + k * *step, 0, line->n, buffer + k * packed);
+  *step = packed;
+  return n;
+}
+
+/* Lines of one run each, whole. */
+static void reduce_short_lines(const reduction *r, int64_t first, int64_t last) {
+  char buffer[TVI_LINES_BYTES], values[LINES * ITEM];
+  const char *from;
+  for (int64_t i = first, n, step; i < last; i += n) {
+    n = tvi_short_lines(&r->line, &r->results, r->job->in.data, i, last, buffer, &from, &step);
+    r->fold->fold_lines(from, step, r->line.n, n, values);
     put(r, 0, i, values, n);
   }
+}
+
+/* Whether lines are short enough to fold many at a time: sums in any case, of others those that are
+ * too short for their own fold to get going. */
+static bool has_short_lines(const reduction *r) {
+  return !r->partials && r->fold->fold_lines &&
+         r->line.n <= (r->fold->lanes > 1 ? TVI_RUN : TVI_SHORT);
 }
 
 static void reduce_lines(const reduction *r, int64_t chunk, int64_t first, int64_t last) {
   char buffer[TVI_RUN * ITEM], levels[LEVELS * ITEM], value[ITEM], values[RUNS * ITEM];
   const int64_t begin = chunk * r->chunk;
   const int64_t end = begin + r->chunk < r->line.n ? begin + r->chunk : r->line.n;
-  if (!r->partials && r->line.n <= SHORT && r->fold->fold_lines) {
+  if (has_short_lines(r)) {
     reduce_short_lines(r, first, last);
     return;
   }
