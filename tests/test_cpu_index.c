@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * gather, scatter_add, find_bad_index, argsort_u64 and sequence. */
+ * gather, scatter_add, find_bad_index and sequence. */
 #include "cpu_job.h"
 
 TEST(gather_takes_rows) {
@@ -72,26 +72,6 @@ TEST(the_first_bad_index_is_found) {
   EQUAL(position, -1);
 }
 
-TEST(argsort_is_stable_and_ascending) {
-  static const int64_t sizes[] = {0, 1, 2, 48, 49, 1000, 70000};
-  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-    for (int bits = 0; bits <= 64; bits += 8) {
-      const int64_t n = sizes[s];
-      uint64_t *const keys = malloc((size_t)n * 8 + 8);
-      int64_t *const order = malloc((size_t)n * 8 + 8);
-      CHECK(keys && order);
-      for (int64_t i = 0; i < n; i++) keys[i] = bits ? cpu_random() >> (64 - bits) : 5;
-      OK(tvi_cpu_argsort_u64(NULL, keys, n, order, NULL));
-      for (int64_t i = 1; i < n; i++) {
-        const uint64_t a = keys[order[i - 1]], b = keys[order[i]];
-        CHECK(a < b || (a == b && order[i - 1] < order[i]));
-      }
-      if (n) CHECK(order[0] >= 0 && order[n - 1] < n);
-      free(keys);
-      free(order);
-    }
-}
-
 TEST(sequences_wrap_and_round_once) {
   uint8_t bytes[5];
   float floats[4];
@@ -112,5 +92,4 @@ TEST(sequences_wrap_and_round_once) {
 }
 
 TEST_MAIN("cpu_index", CASE(gather_takes_rows), CASE(scatter_adds_in_order),
-          CASE(the_first_bad_index_is_found), CASE(argsort_is_stable_and_ascending),
-          CASE(sequences_wrap_and_round_once))
+          CASE(the_first_bad_index_is_found), CASE(sequences_wrap_and_round_once))

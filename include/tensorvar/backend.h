@@ -161,27 +161,31 @@ typedef struct tv_random {
 } tv_random;
 
 typedef enum tv_row_op {
-  TV_ROWS_SOFTMAX,               /* out [rows, columns]: exp(z) / sum exp(z) */
-  TV_ROWS_LOG_SOFTMAX,           /* out [rows, columns]: z - log(sum exp(z)) */
-  TV_ROWS_CROSS_ENTROPY,         /* out [rows]: log(sum exp(z)) - z[label] */
-  TV_ROWS_CROSS_ENTROPY_GRADIENT /* out [rows, columns]: g (softmax - one_hot(label)) */
+  TV_ROWS_SOFTMAX,                /* out [rows, columns]: exp(z) / sum exp(z) */
+  TV_ROWS_LOG_SOFTMAX,            /* out [rows, columns]: z - log(sum exp(z)) */
+  TV_ROWS_CROSS_ENTROPY,          /* out [rows]: log(sum exp(z)) - z[label] */
+  TV_ROWS_CROSS_ENTROPY_GRADIENT, /* out [rows, columns]: g (softmax - one_hot(label)) */
+  /* Only of backends that say so in `more_rows`: */
+  TV_ROWS_LAYER_NORM /* out [rows, columns]: (x - mean) / sqrt(variance + epsilon) gamma + beta */
 } tv_row_op;
 
 /** Whole rows in one pass; z is a row less its largest element. f32 and f64, and f16 and bf16,
  * which are computed in f32 and rounded once. Everything is compact, in C order; columns > 0. The
- * bits are those of the public ops that src/softmax.c and src/loss.c compose where the slot is
- * empty. */
+ * bits are those of the public ops that src/softmax.c, src/loss.c and src/norm.c compose where
+ * the slot is empty. */
 typedef struct tv_rows {
   tv_row_op op;
   tv_dtype dtype; /* of x, g and out */
   int64_t rows, columns;
   const void *x, *g;     /* g [rows]: of the gradient only */
-  const int64_t *labels; /* [rows], 0 <= label < columns: of the last two only */
+  const int64_t *labels; /* [rows], 0 <= label < columns: of cross entropy and its gradient only */
   void *out;
+  const void *gamma, *beta; /* [columns], or NULL: of layer norm only */
+  double epsilon;
 } tv_rows;
 
 /** One tensor of an optimizer's step: n consecutive elements each. Slots are of dtype f32 for f16
- * and bf16. */
+ * and bf16. A result may be exactly what it comes from: value_out = value, slot_out = slot. */
 typedef struct tv_optimize_tensor {
   tv_dtype dtype;
   int64_t n;
@@ -192,7 +196,7 @@ typedef struct tv_optimize_tensor {
 } tv_optimize_tensor;
 
 /** One step for all tensors. The bits are those of the ops that src/variable/optimizer.c composes
- *  where the slot is empty. Results overlap no input. */
+ *  where the slot is empty; of slots, what is below the smallest normal number becomes 0. */
 typedef struct tv_optimize {
   enum { TV_OPTIMIZE_SGD, TV_OPTIMIZE_ADAM } kind;
   double learning_rate;
@@ -278,6 +282,8 @@ typedef struct tv_backend {
 
   /** Run a program. Where it is empty, every elementwise op runs at its call. */
   tv_status (*program)(void *self, const tv_program *job, void *stream);
+  /** What `rows` takes beyond the cross entropy's gradient: bit k says tv_row_op k. */
+  uint64_t more_rows;
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

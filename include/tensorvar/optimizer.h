@@ -38,7 +38,9 @@ TV_API tv_optimizer *tv_adam_new(const tv_adam_options *options);
  * One step: prepare every new value and slot, then commit them all.
  *
  * An optimizer keeps its slots (momentum, moments) per Variable, f32 for f16 and bf16, and holds
- * the Variables it has met. Constraints act at the end; each Variable's version goes up by 1.
+ * the Variables it has met. What is below the smallest normal number in a slot becomes 0: a
+ * momentum that decays would end at a subnormal, stay there, and slow every later step down.
+ * Constraints act at the end; each Variable's version goes up by 1.
  *
  * Errors    - TV_ESHAPE, TV_EDTYPE, TV_EDEVICE  a gradient does not fit its Variable
  *           - TV_EVALUE  a Variable appears twice, or something is NULL

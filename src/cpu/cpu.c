@@ -68,6 +68,9 @@ const tv_backend *tvi_cpu_backend(void) {
       .memory = tvi_cpu_memory,
       .trim = tvi_cpu_trim,
       .limit = tvi_cpu_limit,
+      .rows = tvi_cpu_rows,
+      .optimize = tvi_cpu_optimize,
+      .more_rows = 1u << TV_ROWS_LAYER_NORM,
   };
   return &backend;
 }

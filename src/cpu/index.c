@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Slots that go by indices: gather, scatter_add, find_bad_index, argsort_u64; and sequence.
+ * Slots that go by indices: gather, scatter_add, find_bad_index; and sequence.
  *
  * Scatters add in order of k, so that duplicates give the same bits for any number of threads: work
  * is split over what is independent, the outer index and ranges of the inner one. */
@@ -10,7 +10,7 @@
 #include "dtypes.def"
 #include "level.h"
 
-enum { CHUNK_BYTES = 1 << 17, INSERTION = 48, DIGITS = 8, BUCKETS = 256, SPAN = 1024 };
+enum { CHUNK_BYTES = 1 << 17, SPAN = 1024 };
 
 /* gather --------------------------------------------------------------------------------------- */
 
@@ -120,61 +120,6 @@ tv_status tvi_cpu_find_bad_index(void *self, const int64_t *indices, int64_t n, 
       return TV_OK;
     }
   }
-  return TV_OK;
-}
-
-/* argsort -------------------------------------------------------------------------------------- */
-
-typedef struct entry {
-  uint64_t key;
-  int64_t position;
-} entry;
-
-/* Least significant digit first; a digit that all keys share takes no pass. Gives the buffer that
- * holds the order. */
-static entry *radix_sort(entry *from, entry *to, int64_t n) {
-  int64_t counts[BUCKETS];
-  for (int digit = 0; digit < DIGITS; digit++) {
-    const int shift = 8 * digit;
-    memset(counts, 0, sizeof counts);
-    for (int64_t i = 0; i < n; i++) counts[from[i].key >> shift & 0xff]++;
-    if (counts[from[0].key >> shift & 0xff] == n) continue;
-    for (int64_t bucket = 0, at = 0; bucket < BUCKETS; bucket++) {
-      const int64_t count = counts[bucket];
-      counts[bucket] = at;
-      at += count;
-    }
-    for (int64_t i = 0; i < n; i++) to[counts[from[i].key >> shift & 0xff]++] = from[i];
-    entry *const swap = from;
-    from = to;
-    to = swap;
-  }
-  return from;
-}
-
-static void insertion_sort(const uint64_t *keys, int64_t n, int64_t *out) {
-  for (int64_t i = 0; i < n; i++) {
-    int64_t j = i;
-    for (; j > 0 && keys[out[j - 1]] > keys[i]; j--) out[j] = out[j - 1];
-    out[j] = i;
-  }
-}
-
-tv_status tvi_cpu_argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
-                              void *stream) {
-  (void)self, (void)stream;
-  if (n <= INSERTION) {
-    insertion_sort(keys, n, out);
-    return TV_OK;
-  }
-  const int64_t bytes = n > INT64_MAX / 32 ? INT64_MAX : n * (int64_t)(2 * sizeof(entry));
-  entry *const entries = tvi_malloc(bytes);
-  if (!entries)
-    return tv_backend_fail(TV_ENOMEM, "argsort: no memory on cpu for %lld bytes", (long long)bytes);
-  for (int64_t i = 0; i < n; i++) entries[i] = (entry){keys[i], i};
-  const entry *const sorted = radix_sort(entries, entries + n, n);
-  for (int64_t i = 0; i < n; i++) out[i] = sorted[i].position;
-  tvi_free(entries);
   return TV_OK;
 }
 

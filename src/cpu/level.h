@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * The inner loops, compiled once for each level of x86-64: what a level holds.
  *
- * loops.h, casts.h, folds.h, products.h and draws.h are the loops; level_v1.c, level_v3.c and
- * level_v4.c compile them for the baseline, for AVX2 and for AVX-512. Every level gives the same
- * bits. Other processors have the first alone. */
+ * loops.h, casts.h, folds.h, rows.h, steps.h, products.h and draws.h are the loops; level_v1.c,
+ * level_v3.c and level_v4.c compile them for the baseline, for AVX2 and for AVX-512. Every level
+ * gives the same bits. Other processors have the first alone. */
 #ifndef TVI_CPU_LEVEL_H
 #define TVI_CPU_LEVEL_H
 
@@ -26,6 +26,10 @@ typedef struct tvi_folder {
   void (*fill)(void *to, int64_t n);                   /* with what changes nothing */
   void (*join)(void *to, const void *with, int64_t n); /* to[i] = to[i] op with[i] */
   tvi_fold *fold;
+  /* to[i] = to[i] op rows[0][i] op rows[1][i] ..., rows `step` bytes apart. */
+  void (*join_rows)(void *to, const char *rows, int64_t step, int64_t n_rows, int64_t n);
+  /* What fold gives of each of several lines, `step` bytes apart; NULL for complex numbers. */
+  void (*fold_lines)(const char *in, int64_t step, int64_t n, int64_t lines, void *values);
 } tvi_folder;
 
 /* What finds where an extreme is. */
@@ -33,8 +37,11 @@ typedef struct tvi_searcher {
   bool (*beats)(const void *value, const void *best);
   /* Position of the first element that equals value, or is NaN as it is. */
   int64_t (*find)(const void *in, int64_t n, const void *value);
-  /* best[i], at[i] = row[i], k where row[i] beats best[i]. */
-  void (*update)(const void *row, int64_t n, int32_t k, void *best, int32_t *at);
+  /* The same of short lines, `step` bytes apart. */
+  void (*find_lines)(const char *in, int64_t step, int64_t n, int64_t lines, const void *values,
+                     int64_t *at);
+  /* wins[i] = whether values[i] beats best[i] */
+  void (*compare)(const void *values, const void *best, int64_t n, uint8_t *wins);
 } tvi_searcher;
 
 /* out [m, n] = a [m, k] b [k, n], steps in bytes; b's and out's columns are contiguous. */
@@ -46,6 +53,29 @@ enum { TVI_DRAW_BLOCKS = 64 };
 /* The elements of TVI_DRAW_BLOCKS blocks of the cipher, from block `first` on. */
 typedef void tvi_draw(const tv_random *job, uint64_t first, void *out);
 
+/* One row, as the parts below see it; what computes f32 holds f32 in a double. */
+typedef struct tvi_row {
+  const void *x, *g, *gamma, *beta; /* [columns], g [1] */
+  int64_t label;
+  double largest, sum, mean, root; /* sum of exp(x - largest); root of variance plus epsilon */
+  const void *powers;              /* exp(x - largest), of the type that computes; or NULL */
+  char *to;                        /* the row's result */
+} tvi_row;
+
+/* Parts of rows of a dtype: each takes n consecutive elements. */
+typedef struct tvi_rower {
+  double (*largest)(const void *x, int64_t n);
+  /* The sum of exp(x - largest), which are kept in `powers` unless it is NULL. */
+  double (*powers)(const void *x, int64_t n, double largest, void *powers);
+  double (*total)(const void *x, int64_t n);
+  double (*squares)(const void *x, int64_t n, double mean); /* the sum of (x - mean)^2 */
+  void (*finish[TV_ROWS_LAYER_NORM + 1])(const tvi_row *row, int64_t n, void *to);
+} tvi_rower;
+
+/* Elements [begin, end) of one tensor of an optimizer's step. */
+typedef void tvi_step(const tv_optimize *job, const tv_optimize_tensor *tensor, int64_t begin,
+                      int64_t end);
+
 typedef struct tvi_level {
   tvi_loop *const (*loops)[TV_DTYPE_COUNT]; /* [op][dtype]; NULL where a row refuses the dtype */
   tvi_loop *const (*casts)[TV_DTYPE_COUNT]; /* [from][to]; NULL from complex to real */
@@ -53,6 +83,8 @@ typedef struct tvi_level {
   const tvi_searcher *first_max, *first_min;
   tvi_product *const *products; /* [dtype] */
   tvi_draw *draw;
+  const tvi_rower *rowers;                  /* [dtype]; real floating ones */
+  tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind][dtype]; floating ones */
 } tvi_level;
 
 extern const tvi_level tvi_level_v1;

@@ -6,6 +6,7 @@
 
 #include "cast.h"
 #include "dtypes.def"
+#include "flush.h"
 #include "level.h"
 #include "scalar.h"
 
@@ -21,9 +22,11 @@
 #include "loops.h"
 #include "casts.h"
 #include "folds.h"
+#include "rows.h"
+#include "steps.h"
 #include "products.h"
 #include "draws.h"
 /* clang-format on */
 
-const tvi_level LEVEL = {loops,     casts,     sums,     maxima,     minima,
-                         first_max, first_min, products, draw_blocks};
+const tvi_level LEVEL = {loops,     casts,    sums,        maxima, minima, first_max,
+                         first_min, products, draw_blocks, rowers, steps};

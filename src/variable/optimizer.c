@@ -2,9 +2,14 @@
  * Optimizers. A step holds the locks of all its Variables (in the order of their addresses, so that
  * two steps cannot wait for each other), prepares every new value and slot, and commits them when
  * nothing can fail any more. They are made by public ops, or on a device with the slot `optimize`
- * by one call for all its Variables, with the same bits. */
+ * by one call for all its Variables, with the same bits.
+ *
+ * The CPU's slot does not fail. So what it does without a constraint comes last, when all else is
+ * ready, and then writes in place what nobody else holds: moments, and values without a snapshot.
+ */
 #include <tensorvar/optimizer.h>
 
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <tensorvar/ops.h>
@@ -146,6 +151,7 @@ typedef struct {
   slot *slot;
   tv_tensor *value, *moment[2];
   tv_optimize_tensor fused; /* what the device's slot is told; dtype TV_DTYPE_NONE: nothing */
+  bool is_late;             /* runs last, when nothing else can fail */
 } prepared;
 
 /* f16 and bf16 are too coarse to gather small steps in. */
@@ -153,14 +159,36 @@ static tv_dtype dtype_of_slots(tv_dtype dtype) {
   return dtype == TV_F16 || dtype == TV_BF16 ? TV_F32 : dtype;
 }
 
+static tv_dtype dtype_of_parts(tv_dtype dtype) {
+  return dtype == TV_C64 ? TV_F32 : dtype == TV_C128 ? TV_F64 : dtype;
+}
+
 static tv_tensor *scaled(tv_tensor *x, double by) { return tv_multiply(x, tv_scalar(by)); }
 
-/* b = momentum b + g, first b = g; w -= rate b, or with nesterov w -= rate (g + momentum b). */
+/* x as elements of another dtype of so many. */
+static tv_tensor *seen_as(tv_tensor *x, tv_dtype dtype, int rank, const int64_t *shape) {
+  tv_tensor *const y = x ? tvi_scope_own(tvi_tensor_compact(who, x)) : NULL;
+  return y ? tvi_scope_own(tvi_tensor_view(y->storage, y->data, dtype, rank, shape, NULL)) : NULL;
+}
+
+/* What flush.h does. */
+static tv_tensor *flushed(tv_tensor *x) {
+  if (!x) return NULL;
+  const tv_dtype part = dtype_of_parts(x->dtype);
+  tv_tensor *const parts = part == x->dtype ? x : seen_as(x, part, 1, &(int64_t){2 * x->size});
+  tv_tensor *const is_small =
+      tv_less(tv_abs(parts), tv_scalar(part == TV_F64 ? DBL_MIN : (double)FLT_MIN));
+  tv_tensor *const y = tv_where(is_small, tv_scalar(0), parts);
+  return part == x->dtype ? y : seen_as(y, x->dtype, x->rank, x->shape);
+}
+
+/* b = momentum b + g, first b = g, flushed; w -= rate b, or with nesterov w -= rate (g + momentum
+ * b). */
 static tv_tensor *sgd(const tv_optimizer *o, prepared *p, tv_tensor *w, tv_tensor *g) {
   const double momentum = o->options.sgd.momentum;
   if (momentum != 0) {
     tv_tensor *const before = p->slot->moment[0];
-    tv_tensor *const b = before ? tv_add(scaled(before, momentum), g) : g;
+    tv_tensor *const b = flushed(before ? tv_add(scaled(before, momentum), g) : g);
     p->moment[0] = b;
     g = o->options.sgd.nesterov ? tv_add(g, scaled(b, momentum)) : b;
   }
@@ -178,8 +206,8 @@ static tv_tensor *adam(const tv_optimizer *o, prepared *p, tv_tensor *w, tv_tens
     m = tv_add(scaled(before[0], a->beta1), m);
     v = tv_add(scaled(before[1], a->beta2), v);
   }
-  p->moment[0] = m;
-  p->moment[1] = v;
+  p->moment[0] = m = flushed(m);
+  p->moment[1] = v = flushed(v);
   tv_tensor *const divisor =
       tv_add(tv_divide(tv_sqrt(v), tv_scalar(sqrt(unbias2))), tv_scalar(a->epsilon));
   return tv_subtract(w, scaled(tv_divide(m, divisor), o->learning_rate / unbias1));
@@ -220,24 +248,34 @@ static tv_tensor *output(const tv_variable *v, tv_dtype dtype) {
   return tvi_scope_own(tvi_tensor_new(who, v->device, dtype, v->rank, v->value->shape));
 }
 
+/* Whether nobody else holds a moment's bytes. */
+static bool is_own(tv_tensor *x) {
+  return atomic_load_explicit(&x->count, memory_order_acquire) == 1 && tvi_tensor_is_whole(x) &&
+         tvi_storage_is_alone(x->storage);
+}
+
 /* For the device's slot: room for what it will write. */
 static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   const tv_variable *const v = p->variable;
   const tv_dtype inside = dtype_of_slots(v->dtype);
-  const tv_dtype part = inside == TV_C64 ? TV_F32 : inside == TV_C128 ? TV_F64 : inside;
+  const tv_dtype part = dtype_of_parts(inside);
   const int n_slots = o->kind == ADAM ? 2 : o->options.sgd.momentum != 0;
   bool is_done = true;
   tv_optimize_tensor *const t = &p->fused;
+  p->is_late = v->device == TV_CPU && v->constraint.kind == TV_CONSTRAINT_NONE;
+  const bool is_in_place = p->is_late && tvi_variable_is_alone(v);
   t->n = v->value->size;
-  t->value = input(v->value, &is_done);
+  t->value = is_in_place ? v->value->data : input(v->value, &is_done);
   t->gradient = input(g, &is_done);
   for (int j = 0; j < n_slots; j++) {
-    if (p->slot->moment[j]) t->slot[j] = input(p->slot->moment[j], &is_done);
-    p->moment[j] = output(v, j ? part : inside);
+    tv_tensor *const before = p->slot->moment[j];
+    const bool stays = before && p->is_late && is_own(before);
+    if (before) t->slot[j] = stays ? before->data : input(before, &is_done);
+    p->moment[j] = stays ? before : output(v, j ? part : inside);
     if (!p->moment[j]) return NULL;
     t->slot_out[j] = p->moment[j]->data;
   }
-  tv_tensor *const y = is_done ? output(v, v->dtype) : NULL;
+  tv_tensor *const y = !is_done ? NULL : is_in_place ? v->value : output(v, v->dtype);
   if (!y) return NULL;
   t->value_out = y->data;
   if (o->kind == ADAM) {
@@ -258,8 +296,9 @@ static bool prepare(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   return p->value != NULL;
 }
 
-/* Run the slot of a device for all of its Variables. `tensors` has room for n. */
-static tv_status run(const tv_optimizer *o, tv_device device, int n, prepared *all,
+/* Run the slot of a device for all of its Variables that are late, or not. `tensors` has room for
+ * n. */
+static tv_status run(const tv_optimizer *o, tv_device device, bool is_late, int n, prepared *all,
                      tv_optimize_tensor *tensors) {
   tv_optimize job = {.kind = o->kind == SGD ? TV_OPTIMIZE_SGD : TV_OPTIMIZE_ADAM,
                      .learning_rate = o->learning_rate,
@@ -273,33 +312,30 @@ static tv_status run(const tv_optimizer *o, tv_device device, int n, prepared *a
     job.epsilon = o->options.adam.epsilon;
   }
   for (int k = 0; k < n; k++) {
-    if (all[k].fused.dtype == TV_DTYPE_NONE || all[k].variable->device != device) continue;
-    if (all[k].fused.n) tensors[job.n++] = all[k].fused;
-    all[k].fused.dtype = TV_DTYPE_NONE; /* done */
+    prepared *const p = &all[k];
+    if (p->fused.dtype == TV_DTYPE_NONE || p->variable->device != device || p->is_late != is_late)
+      continue;
+    if (p->fused.n) tensors[job.n++] = p->fused;
+    p->fused.dtype = TV_DTYPE_NONE; /* done */
   }
   if (job.n == 0) return TV_OK;
   return TVI_CALL(tvi_device_at(device), optimize, who, tensors[0].dtype, &job,
                   tvi_stream_now(device));
 }
 
-static bool run_all(const tv_optimizer *o, int n, prepared *all) {
-  tv_optimize_tensor *tensors = NULL;
-  bool is_done = true;
-  for (int k = 0; k < n && is_done; k++) {
-    if (all[k].fused.dtype == TV_DTYPE_NONE) continue;
-    if (!tensors) tensors = tvi_calloc(n, sizeof *tensors);
-    if (!tensors)
-      is_done = !tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-    else
-      is_done = !run(o, all[k].variable->device, n, all, tensors);
-  }
-  tvi_free(tensors);
-  return is_done;
+static bool run_all(const tv_optimizer *o, bool is_late, int n, prepared *all,
+                    tv_optimize_tensor *tensors) {
+  for (int k = 0; k < n; k++)
+    if (all[k].fused.dtype != TV_DTYPE_NONE && all[k].is_late == is_late &&
+        run(o, all[k].variable->device, is_late, n, all, tensors))
+      return false;
+  return true;
 }
 
 /* The value as its Variable can have it. */
 static bool hold(prepared *p) {
   const tv_variable *const v = p->variable;
+  if (p->value == v->value) return true; /* in place */
   tv_tensor *const held =
       tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value));
   p->value = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
@@ -340,11 +376,13 @@ static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **
 
 /* From here on nothing can fail. Old values are left in p, to be released after unlocking. */
 static void commit(prepared *p) {
-  tv_tensor *const old = tvi_variable_commit(p->variable, tv_retain(p->value), who);
+  const bool is_in_place = p->value == p->variable->value;
+  tv_tensor *const old =
+      tvi_variable_commit(p->variable, is_in_place ? p->value : tv_retain(p->value), who);
   for (int j = 0; j < 2; j++) {
     tv_tensor *const before = p->slot->moment[j];
-    p->slot->moment[j] = tv_retain(p->moment[j]);
-    p->moment[j] = before;
+    if (before != p->moment[j]) p->slot->moment[j] = tv_retain(p->moment[j]);
+    p->moment[j] = before == p->moment[j] ? NULL : before;
   }
   p->value = old;
   p->slot->steps++;
@@ -356,7 +394,7 @@ static void release_old(prepared *p) {
 }
 
 static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients,
-                 tv_variable **sorted, prepared *all) {
+                 tv_variable **sorted, prepared *all, tv_optimize_tensor *tensors) {
   if (!sort_by_address(n, variables, sorted)) return false;
   pthread_mutex_lock(&o->lock);
   for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
@@ -366,8 +404,9 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
     all[k] = (prepared){.variable = variables[k], .slot = slot_of(o, variables[k])};
     is_done = prepare(o, &all[k], gradients[k]);
   }
-  is_done = is_done && run_all(o, n, all);
+  is_done = is_done && run_all(o, false, n, all, tensors);
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
+  is_done = is_done && run_all(o, true, n, all, tensors);
   if (is_done) {
     for (int k = 0; k < n; k++) commit(&all[k]);
     o->steps++;
@@ -394,12 +433,14 @@ tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variable
   if (status) return status;
   tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
   prepared *const all = tvi_calloc(n, sizeof *all);
+  tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
-  if (!sorted || !all)
+  if (!sorted || !all || !tensors)
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  else if (!step(o, n, variables, gradients, sorted, all))
+  else if (!step(o, n, variables, gradients, sorted, all, tensors))
     status = tvi_failure();
   tvi_self.paused--;
+  tvi_free(tensors);
   tvi_free(all);
   tvi_free(sorted);
   tvi_scope_close(&scope);

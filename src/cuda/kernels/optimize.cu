@@ -3,6 +3,7 @@
  *
  * The arithmetic is that of src/variable/optimizer.c, op by op: in f32 for f16 and bf16, with
  * constants rounded to the type that computes. Slots are of that type. */
+#include "flush.h"
 #include "fold.h"
 
 /* The tensor that a chunk is of. */
@@ -41,7 +42,7 @@ struct Sgd {
   TVI_INLINE void step(const In &in, int64_t i) const {
     C g = in.g;
     if (with.has_momentum) {
-      const C b = t.slot0 ? in.b * momentum + g : g;
+      const C b = tvi_flush(t.slot0 ? in.b * momentum + g : g);
       ((C *)t.slot_out0)[i] = b;
       g = with.is_nesterov ? g + b * momentum : b;
     }
@@ -84,6 +85,8 @@ struct Adam {
       m = in.m * beta1 + m;
       v = in.v * beta2 + v;
     }
+    m = tvi_flush(m);
+    v = tvi_flush(v);
     ((C *)t.slot_out0)[i] = m;
     ((P *)t.slot_out1)[i] = v;
     const P divisor = tvi_sqrt(v) / root + epsilon;
