@@ -5,27 +5,7 @@
 #ifndef TVI_HALF_H
 #define TVI_HALF_H
 
-#include <stdint.h>
-#include <string.h>
-
-#ifdef __CUDACC__
-#define TVI_SCALAR __host__ __device__ static inline
-#define TVI_MEMBER __host__ __device__
-#else
-#define TVI_SCALAR static inline
-#define TVI_MEMBER
-#endif
-
-TVI_SCALAR uint32_t tvi_bits_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-TVI_SCALAR float tvi_float_of(uint32_t bits) {
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
+#include "bits.h"
 
 TVI_SCALAR float tvi_bf16_load(uint16_t half) { return tvi_float_of((uint32_t)half << 16); }
 
