@@ -71,7 +71,7 @@ TVI_SCALAR float tvi_expm1_f32(float x) {
   const float high = tvi_expm1_parts_f32(parts, two_to_n, &low);
   const float lost = two_to_n - (two_to_n - 1) - 1; /* where 1 is not all of it in 2^n - 1 */
   const float y = high + (low + lost);
-  return copysignf(y * (is_top ? 2 : 1), x);
+  return copysignf(y * (is_top ? 2.0f : 1.0f), x);
 }
 
 /* t / (t + 2) with t = e^2|x| - 1; the quotient is corrected by its remainder. */
@@ -160,43 +160,61 @@ TVI_SCALAR float tvi_log1p_f32(float x) {
  * doubles hold the digits that count, for x below 2^46, 2^67, 2^88, 2^109 and 2^128 (Payne and
  * Hanek 1983, on few intervals). Without an fma the first is cut in two, whose products with x are
  * exact. */
-TVI_SCALAR double tvi_quarters_of_f32(float x, uint64_t *whole) {
-  const float size = fabsf(x);
-  const double wide = (double)x;
-  double p = size < 0x1p46f ? 0x1.45f306dc9c882p-1 : 0x1.b727220a94fe1p-23;
-  double q = size < 0x1p46f ? 0x1.4a7f09d5f47d5p-54 : 0x1.d5f47d4d37703p-78;
-  p = size < 0x1p67f ? p : 0x1.054a7f09d5f47p-46, q = size < 0x1p67f ? q : 0x1.a9a6ee06db14bp-99;
-  p = size < 0x1p88f ? p : 0x1.fc2757d1f534dp-64, q = size < 0x1p88f ? q : 0x1.b81b6c52b3279p-117;
-  p = size < 0x1p109f ? p : 0x1.f47d4d377036dp-86, q = size < 0x1p109f ? q : 0x1.14acc9e21c821p-139;
-  const double shifted = wide * p + 0x1.8p52, n = shifted - 0x1.8p52;
+#define TVI_NEAR_F32 0x1p46f
+TVI_SCALAR double tvi_quarters_of(double x, double p, double q, uint64_t *whole) {
+  const double shifted = x * p + 0x1.8p52, n = shifted - 0x1.8p52;
 #ifdef TVI_HAS_FMA
-  const double near = tvi_fma_f64(wide, p, -n);
+  const double near = tvi_fma_f64(x, p, -n);
 #else
   const double head = tvi_double_of(tvi_wide_bits_of(p) & ~UINT64_C(0x7ffffff));
-  const double near = (wide * head - n) + wide * (p - head);
+  const double near = (x * head - n) + x * (p - head);
 #endif
   *whole = tvi_wide_bits_of(shifted);
-  return tvi_fma_f64(wide, q, near);
+  return tvi_fma_f64(x, q, near);
 }
 
-/* sin of the angle and so many quarter turns, rounded once. */
-TVI_SCALAR float tvi_sin_after_f32(float x, uint64_t turns) {
-  uint64_t whole;
-  const double angle = tvi_quarters_of_f32(x, &whole) * 0x1.921fb54442d18p+0, z = angle * angle;
+/* sin of so many quarter turns, rounded once; `whole` counts modulo 4. */
+TVI_SCALAR float tvi_sin_of_quarters(double quarters, uint64_t whole) {
+  const double r = quarters * 0x1.921fb54442d18p+0, z = r * r;
   double s = tvi_fma_f64(0x1.6cd1880411982p-19, z, -0x1.a00f7d6b4af0bp-13);
   double c = tvi_fma_f64(0x1.991609c24c56bp-16, z, -0x1.6c07eeec54c75p-10);
   s = tvi_fma_f64(s, z, 0x1.111108683a319p-7), c = tvi_fma_f64(c, z, 0x1.55553c724ec2cp-5);
   s = tvi_fma_f64(s, z, -0x1.5555554c6edc8p-3), c = tvi_fma_f64(c, z, -0x1.ffffffcb711f0p-2);
-  s = angle * tvi_fma_f64(s, z, 1), c = tvi_fma_f64(c, z, 1);
-  const uint64_t quadrant = whole + turns, sign = quadrant << 62 & UINT64_C(1) << 63;
-  return (float)tvi_double_of(tvi_wide_bits_of(quadrant & 1 ? c : s) ^ sign);
+  s = r * tvi_fma_f64(s, z, 1), c = tvi_fma_f64(c, z, 1);
+  const uint64_t sign = whole << 62 & UINT64_C(1) << 63;
+  return (float)tvi_double_of(tvi_wide_bits_of(whole & 1 ? c : s) ^ sign);
+}
+
+TVI_SCALAR float tvi_sin_after_f32(float x, uint64_t turns) {
+  const float size = fabsf(x);
+  double p = size < TVI_NEAR_F32 ? 0x1.45f306dc9c882p-1 : 0x1.b727220a94fe1p-23;
+  double q = size < TVI_NEAR_F32 ? 0x1.4a7f09d5f47d5p-54 : 0x1.d5f47d4d37703p-78;
+  p = size < 0x1p67f ? p : 0x1.054a7f09d5f47p-46, q = size < 0x1p67f ? q : 0x1.a9a6ee06db14bp-99;
+  p = size < 0x1p88f ? p : 0x1.fc2757d1f534dp-64, q = size < 0x1p88f ? q : 0x1.b81b6c52b3279p-117;
+  p = size < 0x1p109f ? p : 0x1.f47d4d377036dp-86, q = size < 0x1p109f ? q : 0x1.14acc9e21c821p-139;
+  uint64_t whole;
+  const double quarters = tvi_quarters_of((double)x, p, q, &whole);
+  return tvi_sin_of_quarters(quarters, whole + turns);
+}
+
+/* The same for |x| < TVI_NEAR_F32, in fewer steps. */
+TVI_SCALAR float tvi_near_sin_after_f32(float x, uint64_t turns) {
+  uint64_t whole;
+  const double quarters =
+      tvi_quarters_of((double)x, 0x1.45f306dc9c882p-1, 0x1.4a7f09d5f47d5p-54, &whole);
+  return tvi_sin_of_quarters(quarters, whole + turns);
 }
 
 TVI_SCALAR float tvi_sin_f32(float x) {
   const float y = tvi_sin_after_f32(x, 0);
   return x == 0 ? x : y;
 }
+TVI_SCALAR float tvi_near_sin_f32(float x) {
+  const float y = tvi_near_sin_after_f32(x, 0);
+  return x == 0 ? x : y;
+}
 TVI_SCALAR float tvi_cos_f32(float x) { return tvi_sin_after_f32(x, 1); }
+TVI_SCALAR float tvi_near_cos_f32(float x) { return tvi_near_sin_after_f32(x, 1); }
 
 /* a^b --------------------------------------------------------------------------------------------
  */

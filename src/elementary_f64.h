@@ -73,7 +73,7 @@ TVI_SCALAR double tvi_expm1_f64(double x) {
   const double high = tvi_expm1_parts_f64(parts, two_to_n, &low);
   const double lost = two_to_n - (two_to_n - 1) - 1; /* where 1 is not all of it in 2^n - 1 */
   const double y = high + (low + lost);
-  return copysign(y * (is_top ? 2 : 1), x);
+  return copysign(y * (is_top ? 2.0 : 1.0), x);
 }
 
 /* t / (t + 2) with t = e^2|x| - 1; the quotient is corrected by its remainder. */
@@ -170,7 +170,7 @@ typedef struct tvi_angle_f64 {
   uint64_t quadrant;
 } tvi_angle_f64;
 
-/* For |x| <= TVI_NEAR_F64: the first two products are exact, of 20 bits and 33. */
+/* For |x| < TVI_NEAR_F64: the first two products are exact, of 20 bits and 33. */
 TVI_SCALAR tvi_angle_f64 tvi_near_angle(double x) {
   const double shifted = x * 0x1.45f306dc9c883p-1 + 0x1.8p52, n = shifted - 0x1.8p52;
   const double first = x - n * 0x1.921fb544p+0, piece = n * 0x1.0b4611a6p-34;
@@ -261,11 +261,11 @@ TVI_FAR tvi_angle_f64 tvi_far_angle(double x) {
 }
 
 TVI_SCALAR double tvi_sin_f64(double x) {
-  if (fabs(x) <= TVI_NEAR_F64) return tvi_near_sin_f64(x);
+  if (fabs(x) < TVI_NEAR_F64) return tvi_near_sin_f64(x);
   return fabs(x) < (double)INFINITY ? tvi_sin_of_angle(tvi_far_angle(x), 0) : x - x;
 }
 TVI_SCALAR double tvi_cos_f64(double x) {
-  if (fabs(x) <= TVI_NEAR_F64) return tvi_near_cos_f64(x);
+  if (fabs(x) < TVI_NEAR_F64) return tvi_near_cos_f64(x);
   return fabs(x) < (double)INFINITY ? tvi_sin_of_angle(tvi_far_angle(x), 1) : x - x;
 }
 

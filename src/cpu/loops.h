@@ -96,6 +96,8 @@ static tvi_loop *const loops[TVI_OP_COUNT][TV_DTYPE_COUNT] = {
 #include "ops.def"
 };
 #undef SLOT
+#undef sin_f32
+#undef cos_f32
 #undef sin_f64
 #undef cos_f64
 #undef TAKE
