@@ -87,14 +87,19 @@ TVI_SCALAR float tvi_tanh_f32(float x) {
   return copysignf(tvi_fma_f32(remainder, inverse, quotient), x);
 }
 
-/* 1 / (1 + e) or e / (1 + e) with e = e^-|x|, corrected as in tanh. */
+/* 1 / (1 + e) or e / (1 + e) with e = e^-|x|. With an fma the quotient is corrected as in tanh;
+ * without, its remainder would have no right digit. */
 TVI_SCALAR float tvi_sigmoid_f32(float x) {
-  const float e = tvi_exp_f32(-fabsf(x));
-  const float divisor = 1 + e, divisor_low = (1 - divisor) + e;
-  const float numerator = x < 0 ? e : 1, inverse = 1 / divisor, quotient = numerator * inverse;
+  const float e = tvi_exp_f32(-fabsf(x)), divisor = 1 + e, numerator = x < 0 ? e : 1;
+#ifdef TVI_HAS_FMA
+  const float divisor_low = (1 - divisor) + e;
+  const float inverse = 1 / divisor, quotient = numerator * inverse;
   const float remainder =
       tvi_fma_f32(-quotient, divisor_low, tvi_fma_f32(-quotient, divisor, numerator));
   return tvi_fma_f32(remainder, inverse, quotient);
+#else
+  return numerator / divisor;
+#endif
 }
 
 /* log x ------------------------------------------------------------------------------------------

@@ -90,14 +90,19 @@ TVI_SCALAR double tvi_tanh_f64(double x) {
   return copysign(tvi_fma_f64(remainder, inverse, quotient), x);
 }
 
-/* 1 / (1 + e) or e / (1 + e) with e = e^-|x|, corrected as in tanh. */
+/* 1 / (1 + e) or e / (1 + e) with e = e^-|x|. With an fma the quotient is corrected as in tanh;
+ * without, its remainder would have no right digit. */
 TVI_SCALAR double tvi_sigmoid_f64(double x) {
-  const double e = tvi_exp_f64(-fabs(x));
-  const double divisor = 1 + e, divisor_low = (1 - divisor) + e;
-  const double numerator = x < 0 ? e : 1, inverse = 1 / divisor, quotient = numerator * inverse;
+  const double e = tvi_exp_f64(-fabs(x)), divisor = 1 + e, numerator = x < 0 ? e : 1;
+#ifdef TVI_HAS_FMA
+  const double divisor_low = (1 - divisor) + e;
+  const double inverse = 1 / divisor, quotient = numerator * inverse;
   const double remainder =
       tvi_fma_f64(-quotient, divisor_low, tvi_fma_f64(-quotient, divisor, numerator));
   return tvi_fma_f64(remainder, inverse, quotient);
+#else
+  return numerator / divisor;
+#endif
 }
 
 /* log x ------------------------------------------------------------------------------------------

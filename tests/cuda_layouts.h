@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/level.h"
 #include "cpu_job.h"
 #include "cuda_device.h"
 
@@ -109,17 +108,6 @@ static inline void cuda_parts(tv_dtype dtype, const char *at, double *x, double 
       memcpy(x, at, 8);
       memcpy(y, at + 8, 8);
   }
-}
-
-/* Whether the CPU's elementary functions have the bits of those with an fma, as a GPU's have. */
-static inline bool cuda_has_kin(void) {
-#if defined(TVI_HAS_LEVELS) && !defined(TVI_HAS_FMA)
-  return tvi_level_here() == &tvi_level_v3 || tvi_level_here() == &tvi_level_v4;
-#elif defined(TVI_HAS_FMA)
-  return true;
-#else
-  return false;
-#endif
 }
 
 static inline bool cuda_part_is_close(double got, double want, double unit, double small) {

@@ -5,6 +5,7 @@
  * driver. */
 #include <stdio.h>
 
+#include "cuda_kin.h"
 #include "elementwise.h" /* ops.def has a kind of row of the name TEST: before check.h */
 
 #include "cuda_layouts.h"
