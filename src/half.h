@@ -1,31 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * f16 and bf16 are storage types: loaded to f32, and rounded once, to nearest even, when stored.
- * IEEE 754-2019 binary16; bf16 is the upper half of binary32. Integer arithmetic only, so that the
- * caller's rounding mode and flush-to-zero do not matter. */
+ * IEEE 754-2019 binary16; bf16 is the upper half of binary32. No step of the arithmetic has a
+ * subnormal result, so that the caller's flush-to-zero does not matter. Free of branches: loops
+ * over these become vector code, also before AVX2, which has no shifts by many counts. */
 #ifndef TVI_HALF_H
 #define TVI_HALF_H
 
-#include <stdint.h>
-#include <string.h>
-
-#ifdef __CUDACC__
-#define TVI_SCALAR __host__ __device__ static inline
-#define TVI_MEMBER __host__ __device__
-#else
-#define TVI_SCALAR static inline
-#define TVI_MEMBER
-#endif
-
-TVI_SCALAR uint32_t tvi_bits_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-TVI_SCALAR float tvi_float_of(uint32_t bits) {
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
+#include "bits.h"
 
 TVI_SCALAR float tvi_bf16_load(uint16_t half) { return tvi_float_of((uint32_t)half << 16); }
 
@@ -76,43 +57,49 @@ TVI_SCALAR uint16_t tvi_f16_store(float x) {
   const uint32_t narrow = magnitude - 0x38000000u;
   const uint32_t rounded = (narrow + 0xfff + (narrow >> 13 & 1)) >> 13;
   const uint32_t normal = tvi_choose(magnitude >= 0x477ff000u, 0x7c00, rounded);
-  /* Below it more are dropped; from 25 on, which is below 2^-25, nothing is left. */
-  const uint32_t exponent = magnitude >> 23, mantissa = (magnitude & 0x7fffff) | 0x800000;
-  const uint32_t shift = exponent - 102 < 24 ? 126 - exponent : 25;
-  const uint32_t subnormal =
-      (mantissa + ((1u << (shift - 1)) - 1) + (mantissa >> shift & 1)) >> shift;
+  /* Below it the unit is 2^-24, which is that of 1/2 in binary32: a sum with it rounds. */
+  const uint32_t subnormal = tvi_bits_of(tvi_float_of(magnitude) + .5f) - 0x3f000000u;
   const uint32_t finite = tvi_choose(magnitude >= 0x38800000u, normal, subnormal);
   return (uint16_t)(sign | tvi_choose(magnitude > 0x7f800000u, nan, finite));
 #endif
 }
 
-/* f64 is rounded once, not through f32: the bits between would be lost. Sticky rounding to odd
- * keeps them for the second step (Boldo and Melquiond, 2008). */
-TVI_SCALAR float tvi_round_to_odd(double x) {
-  uint64_t wide;
-  memcpy(&wide, &x, sizeof wide);
-  const uint64_t magnitude = wide & UINT64_C(0x7fffffffffffffff);
-  const uint32_t sign = (uint32_t)(wide >> 32) & 0x80000000u;
-  if (magnitude >= UINT64_C(0x7ff0000000000000)) /* inf, or NaN kept NaN */
-    return tvi_float_of(sign | 0x7f800000u |
-                        (magnitude > UINT64_C(0x7ff0000000000000) ? 0x400000u : 0));
-  if (magnitude >= UINT64_C(0x47f0000000000000)) return tvi_float_of(sign | 0x7f7fffffu);
-  if (magnitude < UINT64_C(0x3810000000000000)) /* below 2^-126: only "not zero" still matters to
-                                                   f16; bf16 needs bits */
-  {
-    if (magnitude == 0) return tvi_float_of(sign);
-    const int exponent = (int)(magnitude >> 52);
-    const uint64_t mantissa =
-        (magnitude & UINT64_C(0xfffffffffffff)) | (exponent ? UINT64_C(1) << 52 : 0);
-    const int shift = 29 + (897 - (exponent ? exponent : 1));
-    if (shift > 63) return tvi_float_of(sign | 1);
-    const uint64_t kept = mantissa >> shift;
-    return tvi_float_of(sign | (uint32_t)kept | ((mantissa & ((UINT64_C(1) << shift) - 1)) != 0));
-  }
-  const uint64_t narrow = (magnitude - UINT64_C(0x3800000000000000)) >> 29;
-  return tvi_float_of(sign | (uint32_t)narrow | ((magnitude & 0x1fffffff) != 0));
+/* f64 is rounded once, not through f32, in the same steps. */
+TVI_SCALAR uint64_t tvi_choose_wide(int condition, uint64_t a, uint64_t b) {
+  const uint64_t mask = 0 - (uint64_t)condition;
+  return (a & mask) | (b & ~mask);
 }
-TVI_SCALAR uint16_t tvi_f16_of_double(double x) { return tvi_f16_store(tvi_round_to_odd(x)); }
-TVI_SCALAR uint16_t tvi_bf16_of_double(double x) { return tvi_bf16_store(tvi_round_to_odd(x)); }
+
+TVI_SCALAR uint16_t tvi_f16_of_double(double x) {
+  const uint64_t bits = tvi_wide_bits_of(x), sign = bits >> 48 & 0x8000;
+  const uint64_t magnitude = bits & UINT64_C(0x7fffffffffffffff);
+  const uint64_t narrow = magnitude - UINT64_C(0x3f00000000000000);
+  const uint64_t rounded = (narrow + UINT64_C(0x1ffffffffff) + (narrow >> 42 & 1)) >> 42;
+  const uint64_t normal =
+      tvi_choose_wide(magnitude >= UINT64_C(0x40effe0000000000), 0x7c00, rounded);
+  /* The unit of 2^28 is 2^-24. */
+  const uint64_t subnormal =
+      tvi_wide_bits_of(tvi_double_of(magnitude) + 0x1p28) - UINT64_C(0x41b0000000000000);
+  const uint64_t finite =
+      tvi_choose_wide(magnitude >= UINT64_C(0x3f10000000000000), normal, subnormal);
+  const int is_nan = magnitude > UINT64_C(0x7ff0000000000000);
+  return (uint16_t)(sign | tvi_choose_wide(is_nan, 0x7e00, finite));
+}
+
+TVI_SCALAR uint16_t tvi_bf16_of_double(double x) {
+  const uint64_t bits = tvi_wide_bits_of(x), sign = bits >> 48 & 0x8000;
+  const uint64_t magnitude = bits & UINT64_C(0x7fffffffffffffff);
+  const uint64_t narrow = magnitude - UINT64_C(0x3800000000000000);
+  const uint64_t rounded = (narrow + UINT64_C(0xfffffffffff) + (narrow >> 45 & 1)) >> 45;
+  const uint64_t normal =
+      tvi_choose_wide(magnitude >= UINT64_C(0x47eff00000000000), 0x7f80, rounded);
+  /* The unit of 2^-81 is 2^-133. */
+  const uint64_t subnormal =
+      tvi_wide_bits_of(tvi_double_of(magnitude) + 0x1p-81) - UINT64_C(0x3ae0000000000000);
+  const uint64_t finite =
+      tvi_choose_wide(magnitude >= UINT64_C(0x3810000000000000), normal, subnormal);
+  const int is_nan = magnitude > UINT64_C(0x7ff0000000000000);
+  return (uint16_t)(sign | tvi_choose_wide(is_nan, 0x7fc0, finite));
+}
 
 #endif

@@ -5,8 +5,9 @@
  * and of C99 Annex F and G. Compiled with -fwrapv (integers wrap) and without contraction; results
  * narrower than int are cast back at once. As C11, and for GPUs as C++17.
  *
- * Elementary functions are libm's for now. What is written here is free of branches where it can
- * be, so that loops over it become vector code. */
+ * Elementary functions of float and double are in elementary_f32.h and elementary_f64.h; those of
+ * complex numbers, and pow of double, are libm's. What is written here is free of branches where it
+ * can be, so that loops over it become vector code. */
 #ifndef TVI_SCALAR_H
 #define TVI_SCALAR_H
 
@@ -18,6 +19,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "elementary_f32.h"
+#include "elementary_f64.h"
 #include "half.h"
 
 #ifdef __cplusplus
@@ -39,17 +42,6 @@ TVI_SCALAR tvi_c128 tvi_c128_of(double real, double imag) {
   tvi_c128 z;
   memcpy(&z, parts, sizeof z);
   return z;
-}
-
-TVI_SCALAR uint64_t tvi_wide_bits_of(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-TVI_SCALAR double tvi_double_of(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
 }
 
 /* bool and integers ---------------------------------------------------------------------------- */
@@ -115,15 +107,7 @@ TVI_OF_UNSIGNED(u64, uint64_t, uint64_t)
 /* s is the suffix of libm, T the type, B its bits, bits_of and of the way there and back. */
 #define TVI_OF_FLOAT_PARTS(tag, T, s)                                        \
   TVI_SCALAR T tvi_sqrt_##tag(T x) { return sqrt##s(x); }                    \
-  TVI_SCALAR T tvi_exp_##tag(T x) { return exp##s(x); }                      \
-  TVI_SCALAR T tvi_expm1_##tag(T x) { return expm1##s(x); }                  \
-  TVI_SCALAR T tvi_log_##tag(T x) { return log##s(x); }                      \
-  TVI_SCALAR T tvi_log1p_##tag(T x) { return log1p##s(x); }                  \
-  TVI_SCALAR T tvi_sin_##tag(T x) { return sin##s(x); }                      \
-  TVI_SCALAR T tvi_cos_##tag(T x) { return cos##s(x); }                      \
-  TVI_SCALAR T tvi_tanh_##tag(T x) { return tanh##s(x); }                    \
   TVI_SCALAR T tvi_floor_##tag(T x) { return floor##s(x); }                  \
-  TVI_SCALAR T tvi_pow_##tag(T a, T b) { return pow##s(a, b); }              \
   TVI_SCALAR T tvi_abs_##tag(T x) { return fabs##s(x); }                     \
   TVI_SCALAR T tvi_conj_##tag(T x) { return x; }                             \
   TVI_SCALAR T tvi_real_##tag(T x) { return x; }                             \
@@ -136,11 +120,6 @@ TVI_OF_UNSIGNED(u64, uint64_t, uint64_t)
   TVI_OF_FLOAT_PARTS(tag, T, s)                                                        \
   /* +-0 gives +0, NaN stays. */                                                       \
   TVI_SCALAR T tvi_sign_##tag(T x) { return x > 0 ? 1 : x < 0 ? -1 : x == 0 ? 0 : x; } \
-  /* Neither exponential overflows, nor does their sum. */                             \
-  TVI_SCALAR T tvi_sigmoid_##tag(T x) {                                                \
-    const T e = exp##s(-fabs##s(x));                                                   \
-    return (x < 0 ? e : 1) / (1 + e);                                                  \
-  }                                                                                    \
   /* Equal numbers differ at most in the sign of zero; a sum with a NaN is NaN. */     \
   TVI_SCALAR T tvi_maximum_##tag(T a, T b) {                                           \
     const T equal = of(bits_of(a) & bits_of(b)), sum = a + b;                          \
@@ -166,6 +145,7 @@ TVI_OF_UNSIGNED(u64, uint64_t, uint64_t)
     return (b < 0) != (rest < 0) ? rest + b : rest;                                    \
   }
 
+TVI_SCALAR double tvi_pow_f64(double a, double b) { return pow(a, b); }
 TVI_OF_FLOAT(f32, float, f, tvi_bits_of, tvi_float_of)
 TVI_OF_FLOAT(f64, double, , tvi_wide_bits_of, tvi_double_of)
 

@@ -21,19 +21,22 @@ static tv_status synchronize(void *self, void *stream) {
 
 static const tvi_level *find_level(void) {
 #ifdef TVI_HAS_LEVELS
-  const char *const text = getenv("TV_ISA"); /* "v1", "v3", "v4" */
-  const bool is_level = text && text[0] == 'v' && text[1] >= '1' && text[1] <= '4' && !text[2];
-  const int most = is_level ? text[1] - '0' : 4;
+  const char *const text = getenv("TV_ISA"); /* "portable", "v2", "v3", "v4" */
+  const bool is_level = text && text[0] == 'v' && text[1] >= '2' && text[1] <= '4' && !text[2];
+  const int most = is_level ? text[1] - '0' : text && !strcmp(text, "portable") ? 1 : 4;
   __builtin_cpu_init();
-  const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+  const bool has_v2 = __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.2") &&
+                      __builtin_cpu_supports("popcnt");
+  const bool has_v3 = has_v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
   const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (has_v4 && most >= 4) return &tvi_level_v4;
   if (has_v3 && most >= 3) return &tvi_level_v3;
+  if (has_v2 && most >= 2) return &tvi_level_v2;
 #endif
-  return &tvi_level_v1;
+  return &tvi_level_portable;
 }
 
 const tvi_level *tvi_level_here(void) {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The inner loops, compiled once for each level of x86-64: what a level holds.
  *
- * loops.h, casts.h, folds.h, rows.h, steps.h, products.h and draws.h are the loops; level_v1.c,
- * level_v3.c and level_v4.c compile them for the baseline, for AVX2 and for AVX-512. Every level
- * gives the same bits. Other processors have the first alone. */
+ * loops.h, casts.h, folds.h, rows.h, steps.h, products.h and draws.h are the loops;
+ * level_portable.c, level_v2.c, level_v3.c and level_v4.c compile them for the baseline, for SSE4.2,
+ * for AVX2 and for AVX-512.
+ * Every level gives the same bits, but for elementary functions: the first two have no fma, and
+ * other last places than the latter two. Other processors have the first alone. */
 #ifndef TVI_CPU_LEVEL_H
 #define TVI_CPU_LEVEL_H
 
@@ -87,13 +89,14 @@ typedef struct tvi_level {
   tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind][dtype]; floating ones */
 } tvi_level;
 
-extern const tvi_level tvi_level_v1;
+extern const tvi_level tvi_level_portable;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define TVI_HAS_LEVELS 1
-extern const tvi_level tvi_level_v3, tvi_level_v4;
+extern const tvi_level tvi_level_v2, tvi_level_v3, tvi_level_v4;
 #endif
 
-/* The highest level that this computer has and TV_ISA ("v1", "v3" or "v4") does not forbid. */
+/* The highest level that this computer has and TV_ISA ("portable", "v2", "v3", "v4") does not
+ * forbid. */
 const tvi_level *tvi_level_here(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What level_v1.c, level_v3.c and level_v4.c have in common: all inner loops, and the table of them
+ * What the files of the levels have in common: all inner loops, and the table of them
  * under the name LEVEL. */
 #include <math.h>
 #include <string.h>

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT
  * The inner loops for processors of level x86-64-v4: AVX-512. cpu.c chooses the level.
  *
- * The bits are the same at every level: nothing is reordered, libm is called for the same
- * functions, and nothing is contracted: src/CMakeLists.txt has an option for a fault of gcc 12. */
+ * The bits are those of every other level, but for elementary functions, which have those of levels
+ * with an fma: nothing is reordered, and nothing is contracted that does not say so itself (fma.h):
+ * src/CMakeLists.txt has an option for a fault of gcc 12. */
+#define TVI_HAS_FMA 1
 #include "level.h"
 
 #ifdef TVI_HAS_LEVELS
 #ifdef __clang__
-#pragma clang attribute push(                                                                       \
-    __attribute__((target(                                                                          \
-        "avx,avx2,bmi,bmi2,f16c,lzcnt,movbe,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"))), \
+#pragma clang attribute push(                                                                           \
+    __attribute__((target(                                                                              \
+        "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"))), \
     apply_to = function)
 #else
 #pragma GCC target( \
-    "avx,avx2,bmi,bmi2,f16c,lzcnt,movbe,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,prefer-vector-width=512")
+    "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,prefer-vector-width=512")
 #endif
 #define LEVEL tvi_level_v4
 #include "level_body.h"

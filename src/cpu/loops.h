@@ -88,6 +88,7 @@
 #define SELECT(name, types, value, ...) types(STAMP_SELECT, name, value)
 #define BOUNDED(name, types, value, ...) types(STAMP_BOUNDED, name, value)
 #include "ops.def"
+#include "angles.h"
 
 #define SLOT(tag, TAG, S, C, load, store, R, P, name) [TV_##TAG] = name##_##tag,
 static tvi_loop *const loops[TVI_OP_COUNT][TV_DTYPE_COUNT] = {
@@ -95,6 +96,10 @@ static tvi_loop *const loops[TVI_OP_COUNT][TV_DTYPE_COUNT] = {
 #include "ops.def"
 };
 #undef SLOT
+#undef sin_f32
+#undef cos_f32
+#undef sin_f64
+#undef cos_f64
 #undef TAKE
 #undef ARRAY
 #undef AT
