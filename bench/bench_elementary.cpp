@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"  // C99 in C headers
 extern "C" {
 #include "cpu/level.h"
 }
+#pragma GCC diagnostic pop
 
 namespace {
 
@@ -68,26 +71,26 @@ void time(benchmark::State &state, const Row<T> &row, Run run) {
 typedef float Floats __attribute__((vector_size(64)));
 typedef double Doubles __attribute__((vector_size(64)));
 #define MVEC_ROWS(M) M(exp) M(expm1) M(log) M(log1p) M(sin) M(cos) M(tanh)
-#define DECLARE(f)                            \
-  extern "C" Floats _ZGVeN16v_##f##f(Floats); \
-  extern "C" Doubles _ZGVeN8v_##f(Doubles);
+#define DECLARE(name)                            \
+  extern "C" Floats _ZGVeN16v_##name##f(Floats); \
+  extern "C" Doubles _ZGVeN8v_##name(Doubles);
 MVEC_ROWS(DECLARE)
-#define IN_VECTORS(f)                                                            \
-  __attribute__((target("avx512f"))) void mvec_##f(const float *x, float *y) {   \
-    for (int i = 0; i < length; i += 16) {                                       \
-      Floats v;                                                                  \
-      std::memcpy(&v, x + i, sizeof v);                                          \
-      v = _ZGVeN16v_##f##f(v);                                                   \
-      std::memcpy(y + i, &v, sizeof v);                                          \
-    }                                                                            \
-  }                                                                              \
-  __attribute__((target("avx512f"))) void mvec_##f(const double *x, double *y) { \
-    for (int i = 0; i < length; i += 8) {                                        \
-      Doubles v;                                                                 \
-      std::memcpy(&v, x + i, sizeof v);                                          \
-      v = _ZGVeN8v_##f(v);                                                       \
-      std::memcpy(y + i, &v, sizeof v);                                          \
-    }                                                                            \
+#define IN_VECTORS(name)                                                            \
+  __attribute__((target("avx512f"))) void mvec_##name(const float *x, float *y) {   \
+    for (int i = 0; i < length; i += 16) {                                          \
+      Floats v;                                                                     \
+      std::memcpy(&v, x + i, sizeof v);                                             \
+      v = _ZGVeN16v_##name##f(v);                                                   \
+      std::memcpy(y + i, &v, sizeof v);                                             \
+    }                                                                               \
+  }                                                                                 \
+  __attribute__((target("avx512f"))) void mvec_##name(const double *x, double *y) { \
+    for (int i = 0; i < length; i += 8) {                                           \
+      Doubles v;                                                                    \
+      std::memcpy(&v, x + i, sizeof v);                                             \
+      v = _ZGVeN8v_##name(v);                                                       \
+      std::memcpy(y + i, &v, sizeof v);                                             \
+    }                                                                               \
   }
 MVEC_ROWS(IN_VECTORS)
 #endif

@@ -262,7 +262,8 @@ TVI_SCALAR float tvi_pow_f32(float a, float b) {
   const int is_whole = !is_short | (shifted - 0x1.8p52 == (double)b);
   const int is_odd = is_short & is_whole & (int)(tvi_wide_bits_of(shifted) & 1);
   const float turned = is_odd ? copysignf(power, a) : power;
-  const float real = (a < 0) & (size < INFINITY) & !is_whole ? (float)NAN : turned;
+  const int is_complex = (a < 0) & (size < INFINITY) & !is_whole;
+  const float real = is_complex ? (float)NAN : turned;
   const float known = a != a || b != b ? a + b : real; /* |a| of a NaN is compared above */
   const int is_one = (b == 0) | (a == 1) | ((size == 1) & (fabsf(b) == INFINITY));
   return is_one ? 1 : known;
