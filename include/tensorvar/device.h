@@ -91,7 +91,8 @@ TV_API int tv_threads(void);
 TV_API const char *tv_blas_name(void);
 
 /**
- * The processor whose kernels that BLAS runs, in its own words ("SkylakeX"); "" where it tells none.
+ * The processor whose kernels that BLAS runs, in its own words ("SkylakeX"); "" where it tells
+ * none.
  *
  * Where OpenBLAS does not know this processor, the library has it run the best kernels whose
  * instructions the processor has, unless OPENBLAS_CORETYPE names some.

@@ -69,6 +69,7 @@ typedef void zgemm(int, int, int, int, int, int, const void *, const void *, int
 static struct {
   void *handle; /* NULL: there is none */
   char name[512], core[32];
+  bool is_direct;
   sgemm *f32;
   dgemm *f64;
   zgemm *c64, *c128;
@@ -203,6 +204,7 @@ static bool open_at(const char *path) {
   if (handle && adopt(handle)) {
     if (is_own) tvi_openblas_core_choose(handle);
     snprintf(blas.core, sizeof blas.core, "%s", tvi_openblas_core(handle));
+    blas.is_direct = tvi_openblas_core_is_direct(blas.core);
     return true;
   }
   snprintf(blas.name, sizeof blas.name, BUILT_IN);
@@ -251,6 +253,8 @@ bool tvi_blas_is_there(void) {
   pthread_once(&once, open_once);
   return blas.handle != NULL;
 }
+
+bool tvi_blas_is_direct(void) { return blas.is_direct; }
 
 const char *tv_blas_name(void) {
   pthread_once(&once, open_once);

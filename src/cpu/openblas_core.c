@@ -75,6 +75,10 @@ const char *tvi_openblas_core_wanted(const char *core, tvi_vectors vectors) {
   return vectors == TVI_VECTORS_AVX512 ? "SkylakeX" : "Haswell";
 }
 
+bool tvi_openblas_core_is_direct(const char *core) {
+  return class_of(core) == TVI_VECTORS_AVX512; /* since 0.3.17 */
+}
+
 const char *tvi_openblas_core(void *handle) {
   void *const symbol = dlsym(handle, "openblas_get_corename");
   char *(*get_corename)(void) = NULL;

@@ -18,6 +18,9 @@ const char *tvi_openblas_core_wanted(const char *core, tvi_vectors vectors);
  * OPENBLAS_CORETYPE names some. Leaves it as it is where that cannot be done. */
 void tvi_openblas_core_choose(void *handle);
 
+/* Whether these kernels take small products without copying the operands first. */
+bool tvi_openblas_core_is_direct(const char *core);
+
 /* The name of its kernels now; "" where it does not tell. */
 const char *tvi_openblas_core(void *handle);
 
