@@ -10,7 +10,7 @@
 #include "reduce.h"
 
 enum {
-  WIDTH = 1024, /* columns: pieces of rows long enough for the memory */
+  WIDTH = 256,
   ITEM = 8,
   CHUNK = 64 * TVI_RUN,
   ROWS = 32,       /* of columns, of which the best are found first, and then where they are */

@@ -88,40 +88,49 @@ enum { LANES = 16, LINES = 64 /* short ones at a time */ };
         memcpy(out, at, (size_t)count * sizeof(T));                                       \
     }                                                                                     \
   }
+/* Ask for cache lines: runs that are folded side by side look like no stream to the processor. */
+#ifdef __GNUC__
+#define FETCH_LINES(from, bytes) \
+  for (size_t line = 0; line < (bytes); line += 64) __builtin_prefetch((from) + line);
+#else
+#define FETCH_LINES(from, bytes)
+#endif
 /* The accumulators of one line; eight elements for each time that one is read and written. Assumes:
- * n <= width where that is below 16. */
-#define LANES_OF(name, T, identity, value)                                                    \
-  static void lanes_##name(const T *restrict in, int64_t n, int64_t width, T *restrict out) { \
-    if (width < LANES) {                                                                      \
-      for (int64_t j = 0; j < width; j++) out[j] = j < n ? in[j] : (T)(identity);             \
-      return;                                                                                 \
-    }                                                                                         \
-    for (int j = 0; j < LANES; j++) out[j] = (T)(identity);                                   \
-    const int64_t step = LANES * sizeof(T);                                                   \
-    for (; n >= 8 * LANES; n -= 8 * LANES, in += 8 * LANES) {                                 \
-      const char *const rows = (const char *)in;                                              \
-      INDEPENDENT for (int i = 0; i < LANES; i++) {                                           \
-        T a = out[i];                                                                         \
-        THEN(T, 0, value)                                                                     \
-        THEN(T, 1, value)                                                                     \
-        THEN(T, 2, value)                                                                     \
-        THEN(T, 3, value)                                                                     \
-        THEN(T, 4, value)                                                                     \
-        THEN(T, 5, value)                                                                     \
-        THEN(T, 6, value)                                                                     \
-        THEN(T, 7, value)                                                                     \
-        out[i] = a;                                                                           \
-      }                                                                                       \
-    }                                                                                         \
-    for (; n >= LANES; n -= LANES, in += LANES)                                               \
-      for (int j = 0; j < LANES; j++) {                                                       \
-        const T a = out[j], b = in[j];                                                        \
-        out[j] = (T)(value);                                                                  \
-      }                                                                                       \
-    for (int64_t j = 0; j < n; j++) {                                                         \
-      const T a = out[j], b = in[j];                                                          \
-      out[j] = (T)(value);                                                                    \
-    }                                                                                         \
+ * n <= width where n is below 16. */
+#define LANES_OF(name, T, identity, value)                                                         \
+  static void lanes_##name(const T *restrict in, int64_t n, int64_t width, T *restrict out) {      \
+    if (n < LANES) {                                                                               \
+      for (int64_t j = 0; j < width; j++) out[j] = j < n ? in[j] : (T)(identity);                  \
+      return;                                                                                      \
+    }                                                                                              \
+    memcpy(out, in, LANES * sizeof(T)); /* as accumulators that begin with what changes nothing */ \
+    const int64_t step = LANES * sizeof(T);                                                        \
+    in += LANES, n -= LANES;                                                                       \
+    for (; n >= 8 * LANES; n -= 8 * LANES, in += 8 * LANES) {                                      \
+      const char *const rows = (const char *)in;                                                   \
+      FETCH_LINES(rows + TVI_RUN * sizeof(T), 8 * LANES * sizeof(T))                               \
+      INDEPENDENT for (int i = 0; i < LANES; i++) {                                                \
+        T a = out[i];                                                                              \
+        THEN(T, 0, value)                                                                          \
+        THEN(T, 1, value)                                                                          \
+        THEN(T, 2, value)                                                                          \
+        THEN(T, 3, value)                                                                          \
+        THEN(T, 4, value)                                                                          \
+        THEN(T, 5, value)                                                                          \
+        THEN(T, 6, value)                                                                          \
+        THEN(T, 7, value)                                                                          \
+        out[i] = a;                                                                                \
+      }                                                                                            \
+    }                                                                                              \
+    for (; n >= LANES; n -= LANES, in += LANES)                                                    \
+      for (int j = 0; j < LANES; j++) {                                                            \
+        const T a = out[j], b = in[j];                                                             \
+        out[j] = (T)(value);                                                                       \
+      }                                                                                            \
+    for (int64_t j = 0; j < n; j++) {                                                              \
+      const T a = out[j], b = in[j];                                                               \
+      out[j] = (T)(value);                                                                         \
+    }                                                                                              \
   }
 #define MORE(name, T, identity, value) \
   JOIN_ROWS(name, T, value)            \
@@ -273,28 +282,33 @@ static const tvi_folder minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) 
     const T a = *(const T *)value, b = *(const T *)best;                                       \
     return b == b && (a OP b || a != a);                                                       \
   }                                                                                            \
+  static bool is_in_##name(const T *in, int64_t n, T a) {                                      \
+    int is_there = 0;                                                                          \
+    for (int64_t k = 0; k < n; k++) is_there |= in[k] == a;                                    \
+    return is_there;                                                                           \
+  }                                                                                            \
   static int64_t find_##name(const void *from, int64_t n, const void *value) {                 \
     const T *const in = from, a = *(const T *)value;                                           \
-    const bool is_nan = a != a;                                                                \
     int64_t i = 0;                                                                             \
-    for (bool is_there = false; i + LINES < n && !is_there; i += is_there ? 0 : LINES)         \
-      for (int64_t k = i; k < i + LINES; k++)                                                  \
-        is_there |= (in[k] == a) | ((in[k] != in[k]) & is_nan);                                \
-    while (i < n - 1 && !((in[i] == a) | ((in[i] != in[i]) & is_nan))) i++;                    \
+    if (a != a) {                                                                              \
+      while (i < n - 1 && in[i] == in[i]) i++;                                                 \
+      return i;                                                                                \
+    }                                                                                          \
+    while (i + LANES < n && !is_in_##name(in + i, LANES, a)) i += LANES;                       \
+    while (i < n - 1 && in[i] != a) i++;                                                       \
     return i;                                                                                  \
   }                                                                                            \
   static void find_lines_##name(const char *from, int64_t step, int64_t n, int64_t lines,      \
                                 const void *values, int64_t *at) {                             \
     for (int64_t line = 0; line < lines; line++, from += step) {                               \
       const T *const in = (const T *)(const void *)from, a = ((const T *)values)[line];        \
-      const bool is_nan = a != a;                                                              \
-      int32_t first = INT32_MAX;                                                               \
-      for (int32_t k = 0; k < (int32_t)n; k++) {                                               \
-        const bool hits = (in[k] == a) | ((in[k] != in[k]) & is_nan);                          \
-        const int32_t here = hits ? k : INT32_MAX;                                             \
-        first = here < first ? here : first;                                                   \
-      }                                                                                        \
-      at[line] = first;                                                                        \
+      int64_t first = 0;                                                                       \
+      if (n < 16 && a == a)                                                                    \
+        for (int64_t k = n - 1; k > 0; k--) first = in[k] == a ? k : first;                    \
+      if (n < 16 && a == a)                                                                    \
+        at[line] = in[0] == a ? 0 : first;                                                     \
+      else                                                                                     \
+        at[line] = find_##name(in, n, &a);                                                     \
     }                                                                                          \
   }                                                                                            \
   static void compare_##name(const void *values, const void *best, int64_t n, uint8_t *wins) { \
