@@ -17,11 +17,13 @@
 #include "thread.h"
 
 enum {
-  LEAST_BYTES = 1 << 14, /* results up to this stay in the nearest cache: they are not deferred */
   FEW_LEAVES = 4,        /* any size of them may be held */
   FAR = 64 /* bytes: neighbours further apart are better read by the tiled engine of one op */
 };
 static const int64_t most_held = INT64_C(1) << 28;
+/* Results up to so many bytes stay in the nearest cache, and a node would cost more than it saves. */
+enum { SMALL = 1 << 15 };
+static _Atomic int64_t above = SMALL;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -54,8 +56,10 @@ tv_status tv_eager_set(bool is_wanted) {
 
 bool tv_eager_current(void) { return is_eager(); }
 
+void tvi_defer_above(int64_t bytes) { atomic_store(&above, bytes < 0 ? SMALL : bytes); }
+
 bool tvi_may_defer(tv_device device, int rank, int64_t size, tv_dtype result) {
-  return size * tv_dtype_size(result) > LEAST_BYTES && rank <= TV_MAX_PROGRAM_RANK &&
+  return size * tv_dtype_size(result) > atomic_load_explicit(&above, memory_order_relaxed) && rank <= TV_MAX_PROGRAM_RANK &&
          !is_eager() && tvi_device_at(device)->backend.program;
 }
 

@@ -11,12 +11,13 @@ static tv_dtype dtype_of(const tv_elementwise *job, int k) {
   return k == 1 && tvi_op_info[job->op].kind == TVI_SELECT ? TV_BOOL : job->dtype;
 }
 
-/* Nanoseconds per element, roughly: a call of libm, or the memory that moves. */
-static double cost_of(const tv_elementwise *job) {
-  const tvi_op_row *row = &tvi_op_info[job->op];
-  const bool is_heavy = row->missing != TVI_MISSING_REFUSED && row->missing != TVI_MISSING_F64;
-  if (is_heavy && job->op != TVI_OP_square && job->op != TVI_OP_sqrt) return 5;
-  return (job->dtype == TV_F16 ? 2 : .03 * (double)tvi_item(job->dtype)) * (1 + row->n_inputs);
+double tvi_op_cost(int op, tv_dtype dtype) {
+  const double light = .015 * (double)tvi_item(dtype) + (dtype == TV_F16 ? .2 : 0);
+  if (op == TV_STEP_CONVERT) return 2 * light;
+  const tvi_op_row *const row = &tvi_op_info[op];
+  if (op == TVI_OP_pow || op == TVI_OP_floor_divide || op == TVI_OP_remainder) return 4;
+  if (row->missing != TVI_MISSING_SMALLEST || op == TVI_OP_sqrt) return light;
+  return dtype >= TV_C64 ? 20 : dtype == TV_F64 ? .8 : .4; /* an elementary function */
 }
 
 /* Whether the operand's elements follow each other in C order, or are all the same one. */
@@ -57,7 +58,7 @@ tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, void *strea
     if (size > 1)
       all_flat = is_flat(operand, job->rank, job->shape, tvi_item(dtype_of(job, k)), &steps[k]);
   }
-  const double cost = cost_of(job);
+  const double cost = tvi_op_cost(job->op, job->dtype);
   if (all_flat && !tvi_worth_threads((double)size * cost)) {
     loop(size, p, steps);
     return TV_OK;

@@ -29,6 +29,10 @@ tvi_loop *tvi_convert_loop(tv_dtype from, tv_dtype to);
 /* Copies elements of so many bytes. In convert.c. */
 tvi_loop *tvi_copy_loop(int64_t item);
 
+/* Nanoseconds of an op of the table (or TV_STEP_CONVERT) per element, on one thread and in cache: a
+ * guess, after bench_elementary. In elementwise.c. */
+double tvi_op_cost(int op, tv_dtype dtype);
+
 /* Calls the loop over all elements; `cost` is nanoseconds per element, a guess. */
 void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost);
 

@@ -63,15 +63,6 @@ static tvi_fetch fetch_of(const tvi_fused *f, const tvi_program_input *x) {
   return f->shape[inner] >= LONG ? TVI_BY_ROWS : is_same ? TVI_PERIODIC : TVI_PACKED;
 }
 
-double tvi_op_cost(int op, tv_dtype dtype) {
-  const double moved = .03 * (double)tvi_item(dtype);
-  if (op == TV_STEP_CONVERT) return 2 * moved;
-  const tvi_op_row *const row = &tvi_op_info[op];
-  const bool is_heavy = row->missing != TVI_MISSING_REFUSED && row->missing != TVI_MISSING_F64;
-  if (is_heavy && op != TVI_OP_square && op != TVI_OP_sqrt) return 5;
-  return (dtype == TV_F16 ? 2 : moved) * (1 + row->n_inputs);
-}
-
 static tvi_loop *loop_of(const tv_step *step) {
   if (step->op == TV_STEP_CONVERT) return tvi_convert_loop(step->dtype, step->result);
   const bool is_row = step->op >= 0 && step->op < TVI_OP_COUNT && step->dtype >= 0;

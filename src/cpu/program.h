@@ -64,7 +64,4 @@ void tvi_fused_begin(tvi_fused_run *run, const tvi_fused *fused);
  * `buffer`, unless the program stores them. */
 const void *tvi_fused_fetch(tvi_fused_run *run, int64_t begin, int64_t n, void *buffer);
 
-/* Nanoseconds of an op per element, on one thread and in cache: a guess. */
-double tvi_op_cost(int op, tv_dtype dtype);
-
 #endif
