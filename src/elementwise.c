@@ -20,6 +20,8 @@
 
 #define ROW(op) (&tvi_op_info[op])
 
+enum { PLAIN = 1024 }; /* elements of what is small */
+
 /* What a call comes to, once it is known to be legal. */
 typedef struct {
   tv_dtype loop, result;
@@ -286,11 +288,56 @@ static bool is_given(tvi_op op, tv_tensor *const *in) {
   return true;
 }
 
+/* Small dense operands of one dtype and shape, and a result like them: nothing to promote, to
+ * broadcast or to defer. */
+static bool is_plain(const tvi_op_row *row, tv_tensor *const *in) {
+  const tv_tensor *const first = in[0];
+  if (row->kind != TVI_UNARY && row->kind != TVI_BINARY) return false;
+  if (first->size > PLAIN || first->size == 0 || !(row->loops >> first->dtype & 1)) return false;
+  for (int k = 0; k < row->n_inputs; k++)
+    if (in[k]->weak.kind || !in[k]->is_contiguous || in[k]->dtype != first->dtype ||
+        in[k]->device != first->device || tvi_is_deferred(in[k]) ||
+        (k && !tvi_same_shape(in[k], first->rank, first->shape)))
+      return false;
+  return true;
+}
+
+static tv_tensor *plain(tvi_op op, tv_tensor *const *in) {
+  const tvi_op_row *const row = ROW(op);
+  tv_tensor *const y = tvi_tensor_like(in[0]);
+  if (!y) return NULL;
+  tv_elementwise job; /* filled in as far as it is read: clearing it costs as much as the rest */
+  job.op = (int)op;
+  job.op_name = row->name;
+  job.dtype = y->dtype;
+  job.rank = y->rank;
+  job.shape = y->shape;
+  job.n_inputs = row->n_inputs;
+  job.out.data = y->data;
+  job.out.steps = y->steps;
+  job.out.is_immediate = false;
+  tv_status status = TV_OK;
+  for (int k = 0; k < row->n_inputs && !status; k++) {
+    job.in[k].data = in[k]->data;
+    job.in[k].steps = in[k]->steps;
+    job.in[k].is_immediate = false;
+    status = tvi_stream_reads(in[k]);
+  }
+  if (!status)
+    status = TVI_CALL(tvi_device_at(y->device), elementwise, row->name, y->dtype, &job,
+                      tvi_stream_now(y->device));
+  if (!status) return y;
+  tv_release(y);
+  return NULL;
+}
+
 tv_tensor *tvi_elementwise(tvi_op op, tv_tensor *const *in) {
   plan p;
   if (!is_given(op, in) || !tvi_scope_is_open(ROW(op)->name)) return NULL;
   /* Of a real tensor these are the tensor itself, which costs nothing. */
   if ((op == TVI_OP_conj || op == TVI_OP_real) && !tvi_is_complex(in[0]->dtype)) return in[0];
+  if (is_plain(ROW(op), in) && (op != TVI_OP_pow || !tvi_is_integer(in[0]->dtype)))
+    return tvi_finish(&tvi_op_rules[op], plain(op, in), ROW(op)->n_inputs, in, 0, NULL);
   if (needs_exact_order(op, in)) return exact_order(op, in);
   if (!plan_make(op, in, &p)) return NULL;
   if (op == TVI_OP_pow && tvi_is_integer(p.loop) && !has_legal_exponents(in[1])) return NULL;

@@ -98,7 +98,7 @@ bool tvi_memory_may_reuse(void) {
 }
 
 /* A list per power of two from ALIGNMENT to LARGEST, of at most MOST bytes. */
-enum { ALIGNMENT = 64, CLASSES = 7, LARGEST = ALIGNMENT << (CLASSES - 1), MOST = 1 << 16 };
+enum { ALIGNMENT = 64, CLASSES = 7, LARGEST = ALIGNMENT << (CLASSES - 1), MOST = 1 << 19 };
 typedef struct block {
   struct block *next;
 } block;

@@ -8,27 +8,31 @@
 #include "stream.h"
 #include "tally.h"
 
-/* A block was handed out (bytes > 0), or taken back (bytes < 0). */
-static void count_block(tvi_device *on, tv_device device, int64_t bytes) {
-  const int64_t one = bytes > 0 ? 1 : -1;
-  if (device == TV_CPU) {
-    tvi_count(TVI_BYTES, bytes);
-    tvi_count(TVI_BLOCKS, one);
-    if (one > 0) tvi_count(TVI_RESERVED, 1);
-  } else {
-    atomic_fetch_add_explicit(&on->bytes, bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&on->blocks, one, memory_order_relaxed);
-    if (one > 0) atomic_fetch_add_explicit(&on->reserved, 1, memory_order_relaxed);
-  }
+/* Small ones of the CPU lie in one block with what counts them. */
+enum { WITHIN = 448 };
+static bool is_within(const tvi_storage *storage) {
+  return storage->data == (const void *)(storage + 1);
+}
+_Static_assert(sizeof(tvi_storage) % 64 == 0, "bytes behind it are aligned as blocks are");
+
+/* A storage and its block were handed out (bytes > 0), or taken back (bytes < 0). */
+static void count(tvi_device *on, tv_device device, int64_t bytes, int64_t one) {
+  tvi_count_block(device == TV_CPU ? bytes : 0, one);
+  if (device == TV_CPU || bytes == 0) return;
+  atomic_fetch_add_explicit(&on->bytes, bytes, memory_order_relaxed);
+  atomic_fetch_add_explicit(&on->blocks, one, memory_order_relaxed);
+  if (one > 0) atomic_fetch_add_explicit(&on->reserved, 1, memory_order_relaxed);
 }
 
 tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
   tvi_device *const on = tvi_device_at(device);
-  void *data = NULL;
-  tvi_storage *const storage = tvi_block_alloc(sizeof *storage);
+  const int64_t behind = device == TV_CPU && bytes <= WITHIN ? bytes : 0;
+  tvi_storage *const storage = tvi_block_alloc((int64_t)sizeof *storage + behind);
   if (!storage)
-    return tvi_fail(TV_ENOMEM, "storage: no memory on cpu for %zu bytes", sizeof *storage);
-  if (bytes > 0) {
+    return tvi_fail(TV_ENOMEM, "storage: no memory on cpu for %lld bytes",
+                    (long long)sizeof *storage + (long long)behind);
+  void *data = behind ? storage + 1 : NULL;
+  if (bytes > 0 && !data) {
     const tv_status status = on->backend.reserve(on->self, bytes, tvi_stream_now(device), &data);
     if (status) {
       tvi_block_free(storage, sizeof *storage);
@@ -36,11 +40,10 @@ tvi_storage *tvi_storage_new(tv_device device, int64_t bytes) {
       return tvi_fail(TV_ENOMEM, "storage: no memory on %s for %lld bytes", on->name,
                       (long long)bytes);
     }
-    count_block(on, device, bytes);
   }
+  count(on, device, bytes, 1);
   *storage = (tvi_storage){
       .count = 1, .device = device, .home = tvi_stream_index(device), .bytes = bytes, .data = data};
-  tvi_count(TVI_LIVE, 1);
   return storage;
 }
 
@@ -64,18 +67,27 @@ tvi_storage *tvi_storage_borrow(const void *data, int64_t bytes, void (*release)
 }
 
 void tvi_storage_release(tvi_storage *storage) {
-  /* Who frees sees all that the others did with the bytes. */
-  if (atomic_fetch_sub_explicit(&storage->count, 1, memory_order_acq_rel) != 1) return;
+  /* Who frees sees all that the others did with the bytes. A count that is the only one nobody
+   * else can change. */
+  if (!tvi_storage_is_alone(storage) &&
+      atomic_fetch_sub_explicit(&storage->count, 1, memory_order_acq_rel) != 1)
+    return;
   if (storage->release) {
     storage->release(storage->user);
-  } else if (storage->data && !storage->is_borrowed) {
+    tvi_count(TVI_LIVE, -1);
+  } else if (!storage->data || storage->is_borrowed) {
+    tvi_count(TVI_LIVE, -1);
+  } else {
     tvi_device *const on = tvi_device_at(storage->device);
-    count_block(on, storage->device, -storage->bytes);
+    count(on, storage->device, -storage->bytes, -1);
+    if (is_within(storage)) {
+      tvi_block_free(storage, (int64_t)sizeof *storage + storage->bytes);
+      return;
+    }
     void *users[TVI_STREAMS];
     const int n_users = atomic_load(&storage->users) ? tvi_stream_users(storage, users) : 0;
     on->backend.release(on->self, storage->data, storage->bytes, on->streams[storage->home],
                         n_users, users);
   }
   tvi_block_free(storage, sizeof *storage);
-  tvi_count(TVI_LIVE, -1);
 }

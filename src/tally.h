@@ -24,6 +24,29 @@ static inline void tvi_count(tvi_counter which, int64_t by) {
   }
 }
 
+/* A block of the CPU was handed out (bytes > 0), or taken back (bytes < 0), and with it as many
+ * handles made or given back. */
+static inline void tvi_count_block(int64_t bytes, int64_t handles) {
+  tvi_thread *const self = tvi_thread_current();
+  if (!self->is_registered) {
+    tvi_count(TVI_LIVE, handles);
+    if (bytes) tvi_count(TVI_BYTES, bytes);
+    if (bytes) tvi_count(TVI_BLOCKS, bytes > 0 ? 1 : -1);
+    if (bytes > 0) tvi_count(TVI_RESERVED, 1);
+    return;
+  }
+  _Atomic int64_t *const mine = self->tally.count;
+#define TVI_ADD(which, by)         \
+  atomic_store_explicit(&mine[which], \
+                        atomic_load_explicit(&mine[which], memory_order_relaxed) + (by), \
+                        memory_order_relaxed)
+  TVI_ADD(TVI_LIVE, handles);
+  TVI_ADD(TVI_BYTES, bytes);
+  TVI_ADD(TVI_BLOCKS, (bytes > 0) - (bytes < 0));
+  TVI_ADD(TVI_RESERVED, bytes > 0);
+#undef TVI_ADD
+}
+
 /* Over all threads. */
 int64_t tvi_counted(tvi_counter which);
 

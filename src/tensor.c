@@ -98,22 +98,32 @@ bool tvi_shape_check(const char *who, tv_dtype dtype, int rank, const int64_t *s
   return true;
 }
 
-tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int rank,
-                          const int64_t *shape) {
-  int64_t elements, bytes;
-  if (!tvi_shape_check(who, dtype, rank, shape, &elements, &bytes)) return NULL;
-  tvi_storage *const storage = tvi_storage_new(device, bytes);
+/* A head in C order of a storage whose one count moves into it; NULL stays NULL. */
+static tv_tensor *with_storage(tvi_storage *storage, tv_dtype dtype, int rank,
+                               const int64_t *shape) {
   if (!storage) return NULL;
-  tv_tensor *const x = head_new(device, dtype, rank, shape);
+  tv_tensor *const x = head_new(storage->device, dtype, rank, shape);
   if (!x) {
     tvi_storage_release(storage);
     return NULL;
   }
-  x->storage = storage; /* its one count moves into the head */
+  x->storage = storage;
   x->data = storage->data;
   x->is_contiguous = true;
   tvi_steps_of(rank, shape, tv_dtype_size(dtype), x->steps);
   return x;
+}
+
+tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int rank,
+                          const int64_t *shape) {
+  int64_t elements, bytes;
+  if (!tvi_shape_check(who, dtype, rank, shape, &elements, &bytes)) return NULL;
+  return with_storage(tvi_storage_new(device, bytes), dtype, rank, shape);
+}
+
+tv_tensor *tvi_tensor_like(const tv_tensor *x) {
+  return with_storage(tvi_storage_new(x->device, x->size * tv_dtype_size(x->dtype)), x->dtype,
+                      x->rank, x->shape);
 }
 
 tv_tensor *tvi_tensor_head(tv_device device, tv_dtype dtype, int rank, const int64_t *shape) {
@@ -229,7 +239,11 @@ tv_tensor *tv_retain(tv_tensor *x) {
 }
 
 void tv_release(tv_tensor *x) {
-  if (!x || atomic_fetch_sub_explicit(&x->count, 1, memory_order_acq_rel) != 1) return;
+  if (!x) return;
+  /* A count that is the only one nobody else can change. */
+  if (atomic_load_explicit(&x->count, memory_order_acquire) != 1 &&
+      atomic_fetch_sub_explicit(&x->count, 1, memory_order_acq_rel) != 1)
+    return;
   tvi_storage *const compact = atomic_load_explicit(&x->compact, memory_order_relaxed);
   if (compact) tvi_storage_release(compact);
   tvi_node_free(atomic_load_explicit(&x->node, memory_order_relaxed));

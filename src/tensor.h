@@ -47,6 +47,8 @@ tv_tensor *tvi_tensor_view(tvi_storage *storage, void *data, tv_dtype dtype, int
 /* A tensor of its own in C order, content undefined. `who` names the op that wants it. */
 tv_tensor *tvi_tensor_new(const char *who, tv_device device, tv_dtype dtype, int rank,
                           const int64_t *shape);
+/* The same with the dtype, shape and device of x, which is no weak scalar. */
+tv_tensor *tvi_tensor_like(const tv_tensor *x);
 /* A weak scalar. */
 tv_tensor *tvi_tensor_weak(tv_dtype dtype, tvi_weak weak);
 /* Another head of the same elements: a new identity to the tapes. */

@@ -6,6 +6,8 @@
 #include "level.h"
 #include "plan.h"
 
+enum { TINY = 1024 }; /* elements that no op is worth a thread for */
+
 static tv_dtype dtype_of(const tv_elementwise *job, int k) {
   if (k == 0) return tvi_op_result(job->op, job->dtype);
   return k == 1 && tvi_op_info[job->op].kind == TVI_SELECT ? TV_BOOL : job->dtype;
@@ -46,17 +48,22 @@ tv_status tvi_cpu_elementwise(void *self, const tv_elementwise *job, void *strea
     return tv_backend_fail(TV_EUNSUPPORTED, "%s: the cpu has no loop for it", job->op_name);
   const tv_operand *operands[TVI_PLAN_OPERANDS] = {&job->out, &job->in[0], &job->in[1],
                                                    &job->in[2]};
-  char *p[TVI_PLAN_OPERANDS] = {NULL};
-  int64_t steps[TVI_PLAN_OPERANDS] = {0}, size = 1;
+  char *p[TVI_PLAN_OPERANDS];
+  int64_t steps[TVI_PLAN_OPERANDS], size = 1;
   for (int axis = 0; axis < job->rank; axis++) size *= job->shape[axis];
   if (size == 0) return TV_OK;
 
   bool all_flat = true;
   for (int k = 0; k <= job->n_inputs && all_flat; k++) {
     const tv_operand *operand = operands[k];
+    steps[k] = 0;
     p[k] = operand->is_immediate ? (char *)(uintptr_t)operand->immediate.bytes : operand->data;
     if (size > 1)
       all_flat = is_flat(operand, job->rank, job->shape, tvi_item(dtype_of(job, k)), &steps[k]);
+  }
+  if (all_flat && size <= TINY) {
+    loop(size, p, steps);
+    return TV_OK;
   }
   const double cost = tvi_op_cost(job->op, job->dtype);
   if (all_flat && !tvi_worth_threads((double)size * cost)) {

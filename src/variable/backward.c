@@ -74,7 +74,8 @@ static tv_tensor *fitted(tv_tensor *d, const tvi_spec *spec) {
   }
   if (tvi_is_complex(d->dtype) && !tvi_is_complex(spec->dtype)) d = tv_real(d);
   if (d && d->dtype != spec->dtype) d = tv_astype(d, spec->dtype);
-  return d && spec->device != TV_DEVICE_NONE ? tv_to(d, spec->device) : d;
+  const bool is_there = spec->device == TV_DEVICE_NONE || (d && spec->device == d->device);
+  return is_there ? d : tv_to(d, spec->device);
 }
 
 /* Under TV_MUTATION_ERROR: what this gradient reads is still the Variable's value. */
