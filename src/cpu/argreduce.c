@@ -13,7 +13,7 @@ enum {
   WIDTH = 256,
   ITEM = 8,
   CHUNK = 64 * TVI_RUN,
-  ROWS = 32,       /* of columns, of which the best are found first, and then where they are */
+  ROWS = 9,        /* of columns, of which the best are found first, and then where they are */
   PACKED = 1 << 15 /* bytes of rows that are not in place */
 };
 
@@ -65,31 +65,18 @@ static void search_short_lines(const search *s, int64_t first, int64_t last) {
   }
 }
 
-/* Rows [0, n) from element k of the columns' lines on: where one beats the best, it is looked for.
- * Most rows have none. */
+/* Rows [0, n) from element k of the columns' lines on: the best of each column, and where it beats
+ * what was best it is looked for. In most rows none does. */
 static void search_rows(const search *s, const char *rows, int64_t row_step, int64_t n, int64_t k,
                         int64_t width, char *best, int64_t *at) {
   _Alignas(64) char values[WIDTH * ITEM];
-  uint8_t wins[WIDTH];
-  const int64_t item = s->line.acc_item;
-  memcpy(values, rows, (size_t)(width * item));
+  memcpy(values, rows, (size_t)(width * s->line.acc_item));
   s->extreme->join_rows(values, rows + row_step, row_step, n - 1, width);
-  if (k == 0)
-    memset(wins, 1, sizeof wins);
-  else
-    s->search->compare(values, best, width, wins);
-  for (int64_t i = 0; i < width; i++) {
-    if (!wins[i]) continue;
-    char column[ROWS * ITEM];
-    for (int64_t row = 0; row < n; row++)
-      memcpy(column + row * item, rows + row * row_step + i * item, (size_t)item);
-    memcpy(best + i * item, values + i * item, (size_t)item);
-    at[i] = k + s->search->find(column, n, values + i * item);
-  }
+  s->search->update(rows, row_step, n, width, k, values, best, at);
 }
 
 static void search_columns(const search *s, int64_t first, int64_t width) {
-  _Alignas(64) char best[WIDTH * ITEM], packed[PACKED];
+  _Alignas(64) char best[WIDTH * ITEM] = {0}, packed[PACKED];
   int64_t *const at = (int64_t *)s->job->out + first;
   const tvi_line *line = &s->line;
   const int inner = line->rank - 1;

@@ -277,46 +277,65 @@ static const tvi_folder maxima[TV_DTYPE_COUNT] = {BOOLEAN(MAX, ) INTEGER(MAX, ) 
 static const tvi_folder minima[TV_DTYPE_COUNT] = {BOOLEAN(MIN, ) INTEGER(MIN, ) SINGLE(MIN, )};
 
 /* Numbers that are not themselves are NaN; integers never are. */
-#define SEARCH(name, T, OP)                                                                    \
-  static bool beats_##name(const void *value, const void *best) {                              \
-    const T a = *(const T *)value, b = *(const T *)best;                                       \
-    return b == b && (a OP b || a != a);                                                       \
-  }                                                                                            \
-  static bool is_in_##name(const T *in, int64_t n, T a) {                                      \
-    int is_there = 0;                                                                          \
-    for (int64_t k = 0; k < n; k++) is_there |= in[k] == a;                                    \
-    return is_there;                                                                           \
-  }                                                                                            \
-  static int64_t find_##name(const void *from, int64_t n, const void *value) {                 \
-    const T *const in = from, a = *(const T *)value;                                           \
-    int64_t i = 0;                                                                             \
-    if (a != a) {                                                                              \
-      while (i < n - 1 && in[i] == in[i]) i++;                                                 \
-      return i;                                                                                \
-    }                                                                                          \
-    while (i + LANES < n && !is_in_##name(in + i, LANES, a)) i += LANES;                       \
-    while (i < n - 1 && in[i] != a) i++;                                                       \
-    return i;                                                                                  \
-  }                                                                                            \
-  static void find_lines_##name(const char *from, int64_t step, int64_t n, int64_t lines,      \
-                                const void *values, int64_t *at) {                             \
-    for (int64_t line = 0; line < lines; line++, from += step) {                               \
-      const T *const in = (const T *)(const void *)from, a = ((const T *)values)[line];        \
-      int64_t first = 0;                                                                       \
-      if (n < 16 && a == a)                                                                    \
-        for (int64_t k = n - 1; k > 0; k--) first = in[k] == a ? k : first;                    \
-      if (n < 16 && a == a)                                                                    \
-        at[line] = in[0] == a ? 0 : first;                                                     \
-      else                                                                                     \
-        at[line] = find_##name(in, n, &a);                                                     \
-    }                                                                                          \
-  }                                                                                            \
-  static void compare_##name(const void *values, const void *best, int64_t n, uint8_t *wins) { \
-    const T *restrict const in = values, *restrict const than = best;                          \
-    for (int64_t i = 0; i < n; i++) {                                                          \
-      const T a = in[i], b = than[i];                                                          \
-      wins[i] = (uint8_t)((b == b) & ((a OP b) | (a != a)));                                   \
-    }                                                                                          \
+#define SEARCH(name, T, OP)                                                                       \
+  static bool beats_##name(const void *value, const void *best) {                                 \
+    const T a = *(const T *)value, b = *(const T *)best;                                          \
+    return b == b && (a OP b || a != a);                                                          \
+  }                                                                                               \
+  static bool is_in_##name(const T *in, int64_t n, T a) {                                         \
+    int is_there = 0;                                                                             \
+    for (int64_t k = 0; k < n; k++) is_there |= in[k] == a;                                       \
+    return is_there;                                                                              \
+  }                                                                                               \
+  static int64_t find_##name(const void *from, int64_t n, const void *value) {                    \
+    const T *const in = from, a = *(const T *)value;                                              \
+    int64_t i = 0;                                                                                \
+    if (a != a) {                                                                                 \
+      while (i < n - 1 && in[i] == in[i]) i++;                                                    \
+      return i;                                                                                   \
+    }                                                                                             \
+    while (i + LANES < n && !is_in_##name(in + i, LANES, a)) i += LANES;                          \
+    while (i < n - 1 && in[i] != a) i++;                                                          \
+    return i;                                                                                     \
+  }                                                                                               \
+  static void find_lines_##name(const char *from, int64_t step, int64_t n, int64_t lines,         \
+                                const void *values, int64_t *at) {                                \
+    for (int64_t line = 0; line < lines; line++, from += step) {                                  \
+      const T *const in = (const T *)(const void *)from, a = ((const T *)values)[line];           \
+      int64_t first = 0;                                                                          \
+      if (n < 16 && a == a)                                                                       \
+        for (int64_t k = n - 1; k > 0; k--) first = in[k] == a ? k : first;                       \
+      if (n < 16 && a == a)                                                                       \
+        at[line] = in[0] == a ? 0 : first;                                                        \
+      else                                                                                        \
+        at[line] = find_##name(in, n, &a);                                                        \
+    }                                                                                             \
+  }                                                                                               \
+  static void update_##name(const char *rows, int64_t step, int64_t n_rows, int64_t n, int64_t k, \
+                            const void *values, void *best, int64_t *at) {                        \
+    const T *const in = values;                                                                   \
+    T *const than = best;                                                                         \
+    for (int64_t first = 0; first < n; first += LINES) {                                          \
+      uint8_t wins[LINES];                                                                        \
+      const int64_t count = n - first < LINES ? n - first : LINES;                                \
+      int any = 0;                                                                                \
+      for (int64_t i = 0; i < count; i++) {                                                       \
+        const T a = in[first + i], b = than[first + i];                                           \
+        wins[i] = (uint8_t)((b == b) & ((a OP b) | (a != a)));                                    \
+        any |= wins[i];                                                                           \
+      }                                                                                           \
+      for (int64_t i = 0; i < count && (any || k == 0); i++) {                                    \
+        if (!wins[i] && k > 0) continue;                                                          \
+        const T a = in[first + i];                                                                \
+        int64_t row = 0;                                                                          \
+        for (; row < n_rows - 1; row++) {                                                         \
+          const T x = ((const T *)(const void *)(rows + row * step))[first + i];                  \
+          if (x == a || (x != x && a != a)) break;                                                \
+        }                                                                                         \
+        than[first + i] = a;                                                                      \
+        at[first + i] = k + row;                                                                  \
+      }                                                                                           \
+    }                                                                                             \
   }
 #define BOTH(tag, TAG, S, ...) SEARCH(max_##tag, S, >) SEARCH(min_##tag, S, <)
 BOOLEAN(BOTH, )
@@ -324,9 +343,9 @@ INTEGER(BOTH, )
 SINGLE(BOTH, )
 
 #define FIRST_MAX(tag, TAG, ...) \
-  [TV_##TAG] = {beats_max_##tag, find_max_##tag, find_lines_max_##tag, compare_max_##tag},
+  [TV_##TAG] = {beats_max_##tag, find_max_##tag, find_lines_max_##tag, update_max_##tag},
 #define FIRST_MIN(tag, TAG, ...) \
-  [TV_##TAG] = {beats_min_##tag, find_min_##tag, find_lines_min_##tag, compare_min_##tag},
+  [TV_##TAG] = {beats_min_##tag, find_min_##tag, find_lines_min_##tag, update_min_##tag},
 static const tvi_searcher first_max[TV_DTYPE_COUNT] = {BOOLEAN(FIRST_MAX, ) INTEGER(FIRST_MAX, )
                                                            SINGLE(FIRST_MAX, )};
 static const tvi_searcher first_min[TV_DTYPE_COUNT] = {BOOLEAN(FIRST_MIN, ) INTEGER(FIRST_MIN, )

@@ -42,8 +42,10 @@ typedef struct tvi_searcher {
   /* The same of short lines, `step` bytes apart. */
   void (*find_lines)(const char *in, int64_t step, int64_t n, int64_t lines, const void *values,
                      int64_t *at);
-  /* wins[i] = whether values[i] beats best[i] */
-  void (*compare)(const void *values, const void *best, int64_t n, uint8_t *wins);
+  /* values[i] is the extreme of column i of rows `step` bytes apart, which begin at element k:
+   * where it beats best[i], or k is 0, best[i], at[i] = that, and where it is. */
+  void (*update)(const char *rows, int64_t step, int64_t n_rows, int64_t n, int64_t k,
+                 const void *values, void *best, int64_t *at);
 } tvi_searcher;
 
 /* out [m, n] = a [m, k] b [k, n], steps in bytes; b's and out's columns are contiguous. */
