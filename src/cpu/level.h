@@ -26,6 +26,10 @@ typedef struct tvi_folder {
   void (*fill)(void *to, int64_t n);                   /* with what changes nothing */
   void (*join)(void *to, const void *with, int64_t n); /* to[i] = to[i] op with[i] */
   tvi_fold *fold;
+  /* to[i] = to[i] op rows[0][i] op rows[1][i] ..., rows `step` bytes apart. */
+  void (*join_rows)(void *to, const char *rows, int64_t step, int64_t n_rows, int64_t n);
+  /* What fold gives of each of several lines, `step` bytes apart; NULL for complex numbers. */
+  void (*fold_lines)(const char *in, int64_t step, int64_t n, int64_t lines, void *values);
 } tvi_folder;
 
 /* What finds where an extreme is. */
@@ -33,8 +37,13 @@ typedef struct tvi_searcher {
   bool (*beats)(const void *value, const void *best);
   /* Position of the first element that equals value, or is NaN as it is. */
   int64_t (*find)(const void *in, int64_t n, const void *value);
-  /* best[i], at[i] = row[i], k where row[i] beats best[i]. */
-  void (*update)(const void *row, int64_t n, int32_t k, void *best, int32_t *at);
+  /* The same of short lines, `step` bytes apart. */
+  void (*find_lines)(const char *in, int64_t step, int64_t n, int64_t lines, const void *values,
+                     int64_t *at);
+  /* values[i] is the extreme of column i of rows `step` bytes apart, which begin at element k:
+   * where it beats best[i], or k is 0, best[i], at[i] = that, and where it is. */
+  void (*update)(const char *rows, int64_t step, int64_t n_rows, int64_t n, int64_t k,
+                 const void *values, void *best, int64_t *at);
 } tvi_searcher;
 
 /* out [m, n] = a [m, k] b [k, n], steps in bytes; b's and out's columns are contiguous. */

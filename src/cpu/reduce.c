@@ -22,7 +22,10 @@ enum {
   MOST_WIDTH = 4096, /* on the heap: rows long enough for the memory, 16 of them in L2 */
   LEVELS = 48,       /* of the counter: 2^48 runs */
   ITEM = 16,         /* largest element */
-  CHUNK = 64         /* runs that one thread adds at a time; a power of two */
+  CHUNK = 64,        /* runs that one thread adds at a time; a power of two */
+  LINES = TVI_LINES,
+  RUNS = 8,  /* folded at a time */
+  PACKED = 8 /* rows of the type that accumulates, made at a time */
 };
 
 /* Lines and results ---------------------------------------------------------------------------- */
@@ -171,13 +174,55 @@ static void put(const reduction *r, int64_t chunk, int64_t i, const char *values
   tvi_convert_loop(r->accumulates, r->job->out_dtype)(n, p, steps);
 }
 
+int64_t tvi_short_lines(const tvi_line *line, const tvi_results *results, const char *data,
+                        int64_t first, int64_t last, char *buffer, const char **from,
+                        int64_t *step) {
+  /* Along the inner axis of the results their lines are a step apart. */
+  const int inner = results->rank - 1;
+  const int64_t packed = line->n * line->acc_item;
+  const int64_t left = inner < 0 ? 1 : results->shape[inner] - first % results->shape[inner];
+  int64_t n = left < last - first ? left : last - first;
+  if (n > LINES) n = LINES;
+  *step = inner < 0 ? 0 : results->steps[inner];
+  const char *const at = data + tvi_results_offset(results, first);
+  *from = tvi_line_run(line, at, 0, line->n, buffer);
+  if (*from != buffer) return n;
+  if (n > TVI_LINES_BYTES / packed) n = TVI_LINES_BYTES / packed;
+  for (int64_t k = 1; k < n; k++) /* into the buffer, as the first went */
+    tvi_line_run(line, at + k * *step, 0, line->n, buffer + k * packed);
+  *step = packed;
+  return n;
+}
+
+/* Lines of one run each, whole. */
+static void reduce_short_lines(const reduction *r, int64_t first, int64_t last) {
+  char buffer[TVI_LINES_BYTES], values[LINES * ITEM];
+  const char *from;
+  for (int64_t i = first, n, step; i < last; i += n) {
+    n = tvi_short_lines(&r->line, &r->results, r->job->in.data, i, last, buffer, &from, &step);
+    r->fold->fold_lines(from, step, r->line.n, n, values);
+    put(r, 0, i, values, n);
+  }
+}
+
+/* Whether lines are short enough to fold many at a time: sums in any case, of others those that are
+ * too short for their own fold to get going. */
+static bool has_short_lines(const reduction *r) {
+  return !r->partials && r->fold->fold_lines &&
+         r->line.n <= (r->fold->lanes > 1 ? TVI_RUN : TVI_SHORT);
+}
+
 static void reduce_lines(const reduction *r, int64_t chunk, int64_t first, int64_t last) {
-  char buffer[TVI_RUN * ITEM], levels[LEVELS * ITEM], value[ITEM];
+  char buffer[TVI_RUN * ITEM], levels[LEVELS * ITEM], value[ITEM], values[RUNS * ITEM];
   const int64_t begin = chunk * r->chunk;
   const int64_t end = begin + r->chunk < r->line.n ? begin + r->chunk : r->line.n;
-  const bool is_whole = !r->partials && r->accumulates == r->job->out_dtype;
-  if (is_whole && r->line.n <= TVI_RUN &&
-      r->results.rank <= 1) { /* short lines: no more than this */
+  if (has_short_lines(r)) {
+    reduce_short_lines(r, first, last);
+    return;
+  }
+  const bool is_single = !r->partials && r->accumulates == r->job->out_dtype &&
+                         r->line.n <= TVI_RUN && r->results.rank <= 1;
+  if (is_single) { /* lines of one run: no more than this */
     const char *from = (const char *)r->job->in.data + tvi_results_offset(&r->results, first);
     char *out = (char *)r->job->out + first * r->line.acc_item;
     for (int64_t i = first; i < last; i++, out += r->line.acc_item) {
@@ -189,7 +234,17 @@ static void reduce_lines(const reduction *r, int64_t chunk, int64_t first, int64
   for (int64_t i = first; i < last; i++) {
     const char *const from = (const char *)r->job->in.data + tvi_results_offset(&r->results, i);
     counter c = {r->fold, 0, r->scalars, r->line.acc_item, levels};
-    for (int64_t k = begin; k < end; k += TVI_RUN) {
+    int64_t k = begin;
+    /* Whole runs side by side: their accumulators do not wait for each other. */
+    for (; r->fold->lanes > 1 && r->fold->fold_lines && end - k >= 2 * TVI_RUN;) {
+      const char *const run = tvi_line_run(&r->line, from, k, TVI_RUN, buffer);
+      if (run == buffer) break;
+      const int64_t whole = (end - k) / TVI_RUN, n = whole < RUNS ? whole : RUNS;
+      r->fold->fold_lines(run, TVI_RUN * r->line.item, TVI_RUN, n, values);
+      for (int64_t at = 0; at < n; at++) count(&c, values + at * r->line.acc_item);
+      k += n * TVI_RUN;
+    }
+    for (; k < end; k += TVI_RUN) {
       const int64_t n = end - k < TVI_RUN ? end - k : TVI_RUN;
       r->fold->fold(tvi_line_run(&r->line, from, k, n, buffer), n, value);
       if (end - begin > TVI_RUN) count(&c, value);
@@ -204,28 +259,36 @@ static void add_rows(const reduction *r, const char *from, int64_t k, int64_t n,
                      char *lanes) {
   const tvi_line *line = &r->line;
   const int64_t step = r->results.steps[r->results.rank - 1], row_bytes = width * line->acc_item;
-  const int64_t scalars = width * r->scalars;
-  const int lane_mask = r->fold->lanes - 1;
+  const int64_t scalars = width * r->scalars, n_lanes = r->fold->lanes;
   const bool is_direct = line->is_native && step == line->item;
   int64_t row = 0;
   /* Rows without gaps are one row, 16 times as wide. */
-  if (is_direct && line->rank == 1 && line->steps[0] == row_bytes)
-    for (; row + LANES <= n && lane_mask; row += LANES)
-      r->fold->join(lanes, from + (k + row) * row_bytes, scalars * LANES);
-  char buffer[MOST_WIDTH];
+  if (is_direct && line->rank == 1 && line->steps[0] == row_bytes && n_lanes > 1) {
+    r->fold->join_rows(lanes, from + k * row_bytes, n_lanes * row_bytes, n / n_lanes,
+                       scalars * n_lanes);
+    row = n / n_lanes * n_lanes;
+  }
+  char buffer[PACKED * MOST_WIDTH];
   const int inner = line->rank - 1;
-  const char *at = from + tvi_line_offset(line, k + row);
-  int64_t left = inner < 0 ? 1 : line->shape[inner] - (k + row) % line->shape[inner];
-  for (; row < n; row++) {
-    const char *values = at;
-    if (!is_direct) pack(line, buffer, at, step, width), values = buffer;
-    r->fold->join(lanes + (row & lane_mask) * row_bytes, values, scalars);
-    if (--left > 0) {
-      at += line->steps[inner];
-    } else if (row + 1 < n) {
-      at = from + tvi_line_offset(line, k + row + 1);
-      left = line->shape[inner];
-    }
+  const int64_t row_step = inner < 0 ? 0 : line->steps[inner];
+  while (row < n) {
+    const char *at = from + tvi_line_offset(line, k + row);
+    int64_t count = inner < 0 ? 1 : line->shape[inner] - (k + row) % line->shape[inner];
+    if (count > n - row) count = n - row;
+    if (is_direct)
+      for (int64_t lane = 0; lane < n_lanes && lane < count; lane++)
+        r->fold->join_rows(lanes + (row + lane) % n_lanes * row_bytes, at + lane * row_step,
+                           n_lanes * row_step, (count - lane + n_lanes - 1) / n_lanes, scalars);
+    else
+      for (int64_t lane = 0; lane < n_lanes && lane < count; lane++)
+        for (int64_t i = lane, packed; i < count; i += packed * n_lanes) {
+          for (packed = 0; packed < PACKED && i + packed * n_lanes < count; packed++)
+            pack(line, buffer + packed * row_bytes, at + (i + packed * n_lanes) * row_step, step,
+                 width);
+          r->fold->join_rows(lanes + (row + lane) % n_lanes * row_bytes, buffer, row_bytes, packed,
+                             scalars);
+        }
+    row += count;
   }
 }
 

@@ -34,6 +34,17 @@ int64_t tvi_results_offset(const tvi_results *results, int64_t i);
 const void *tvi_line_run(const tvi_line *line, const char *from, int64_t k, int64_t n,
                          void *buffer);
 
+enum {
+  TVI_SHORT = 64,           /* elements of a line of which many are looked at together */
+  TVI_LINES = 64,           /* so many */
+  TVI_LINES_BYTES = 1 << 15 /* of them, where they are not in place; at least one run */
+};
+/* The lines of results [first, last), of at most TVI_RUN elements each, or of as many of them as go
+ * together: their number. They begin at *from, *step bytes apart: in place, or in `buffer`. */
+int64_t tvi_short_lines(const tvi_line *line, const tvi_results *results, const char *data,
+                        int64_t first, int64_t last, char *buffer, const char **from,
+                        int64_t *step);
+
 /* Whether neighbouring results lie closer together than neighbouring elements of a line. */
 bool tvi_reduces_columns(const tvi_line *line, const tvi_results *results);
 
