@@ -175,6 +175,41 @@ TEST(layouts_and_threads_give_the_same_bits) {
   tv_threads_set(0);
 }
 
+/* Tiles that go around the caches, and such that do not: no cache lines, or too small. */
+TEST(large_turned_copies_of_all_items) {
+  static const tv_dtype dtypes[] = {TV_U8, TV_U16, TV_U32, TV_U64, TV_C128};
+  static const int64_t shapes[][3] = {{2, 2112, 2240}, {1, 3001, 2999}, {3, 65, 130}};
+  for (int d = 0; d < 5; d++)
+    for (int s = d == 4 ? 1 : 0; s < 3; s++) {
+      const int64_t *const shape = shapes[s], item = tvi_item(dtypes[d]);
+      const int64_t n = shape[1], m = shape[2], bytes = shape[0] * n * m * item;
+      char *const in = malloc((size_t)bytes), *const block = malloc((size_t)bytes + 64);
+      CHECK(in && block);
+      char *const out = block + 64 - (uintptr_t)block % 64;
+      for (int64_t i = 0; i < bytes; i++) in[i] = (char)(i * 2654435761 >> 11);
+      const int64_t in_steps[] = {n * m * item, item, n * item};
+      const int64_t out_steps[] = {n * m * item, m * item, item};
+      tv_threads_set(1 + d % 2 * 2);
+      const tv_convert job = {.from = dtypes[d],
+                              .to = dtypes[d],
+                              .rank = 3,
+                              .shape = shape,
+                              .out = {.data = out, .steps = out_steps},
+                              .in = {.data = in, .steps = in_steps}};
+      OK(tvi_cpu_convert(NULL, &job, NULL));
+      for (int64_t a = 0; a < shape[0]; a++)
+        for (int64_t i = 0; i < n; i++)
+          for (int64_t j = 0; j < m; j++)
+            if (memcmp(out + ((a * n + i) * m + j) * item, in + ((a * m + j) * n + i) * item,
+                       (size_t)item))
+              check_fail(CHECK_HERE, "item %d, shape %d, at %lld, %lld, %lld", (int)item, s,
+                         (long long)a, (long long)i, (long long)j);
+      free(block);
+      free(in);
+    }
+  tv_threads_set(0);
+}
+
 TEST(copies_keep_every_bit_of_a_nan) {
   const uint32_t in[3] = {0x7f800001u, 0xffc12345u, 0x7fa00000u};
   uint32_t out[3] = {0};
@@ -193,4 +228,4 @@ TEST_MAIN("cpu_convert", CASE(f16_values_survive_a_round_trip),
           CASE(bf16_values_survive_a_round_trip), CASE(f16_rounds_once_to_nearest_even),
           CASE(bf16_rounds_once_to_nearest_even), CASE(wide_integers_round_once),
           CASE(floats_out_of_range_follow_x86), CASE(layouts_and_threads_give_the_same_bits),
-          CASE(copies_keep_every_bit_of_a_nan))
+          CASE(large_turned_copies_of_all_items), CASE(copies_keep_every_bit_of_a_nan))

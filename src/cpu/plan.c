@@ -12,10 +12,12 @@
 #endif
 
 enum {
-  CHUNK = 32768, /* elements of work for one thread at a time */
-  TILE = 64,     /* elements of a tile along the inner axis */
-  LINE = 64,     /* bytes of a tile along the other: a cache line of what is walked across */
-  SHORT = 16     /* an inner loop below this is worth swapping for a longer one */
+  CHUNK = 32768,     /* elements of work for one thread at a time */
+  TILE = 64,         /* elements of a tile along the inner axis */
+  LINE = 64,         /* bytes of a tile along the other: a cache line of what is walked across */
+  SHORT = 16,        /* an inner loop below this is worth swapping for a longer one */
+  STREAMED = 1 << 23 /* bytes of a transposed copy from which it goes around the caches: read again
+                        it would not be there, and a line that is written whole need not be read */
 };
 
 static int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
@@ -130,6 +132,7 @@ typedef struct {
   int across;    /* the axis that is tiled with the inner one */
   int64_t side;  /* of a tile along it */
   int64_t tiles, tile_rows, tile_columns;
+  bool is_streamed; /* a copy, whose rows of tiles are whole cache lines */
 } run;
 
 static void run_chunk(void *context, int64_t i) {
@@ -148,25 +151,75 @@ typedef struct {
   uint64_t words[2];
 } pair;
 
+#ifdef __SSE2__
+/* n rows of n elements, `step` apart, turned: a register each. An element at k of row i moves by
+ * one bit of its number at a time, when rows i and i + n / 2 are interleaved. */
+#define TURN(name, n, low, high)                                                         \
+  static void name(char *to, int64_t to_step, const char *from, int64_t step) {          \
+    __m128i a[n], b[n];                                                                  \
+    for (int k = 0; k < n; k++) a[k] = _mm_loadu_si128((const void *)(from + k * step)); \
+    for (int width = 1; width < n; width *= 2) {                                         \
+      for (int k = 0; k < n / 2; k++) {                                                  \
+        b[2 * k] = low(a[k], a[k + n / 2]);                                              \
+        b[2 * k + 1] = high(a[k], a[k + n / 2]);                                         \
+      }                                                                                  \
+      memcpy(a, b, sizeof a);                                                            \
+    }                                                                                    \
+    for (int k = 0; k < n; k++) _mm_storeu_si128((void *)(to + k * to_step), a[k]);      \
+  }
+TURN(turn_1, 16, _mm_unpacklo_epi8, _mm_unpackhi_epi8)
+TURN(turn_2, 8, _mm_unpacklo_epi16, _mm_unpackhi_epi16)
+TURN(turn_4, 4, _mm_unpacklo_epi32, _mm_unpackhi_epi32)
+TURN(turn_8, 2, _mm_unpacklo_epi64, _mm_unpackhi_epi64)
+
+/* Squares of n by n; gives up on what is left, which is nothing in a whole tile. */
+#define TURN_TILE(turn, n, item)                                                                 \
+  if (rows % (n) == 0 && columns % (n) == 0) {                                                   \
+    for (int64_t j = 0; j < columns; j += n)                                                     \
+      for (int64_t i = 0; i < rows; i += n)                                                      \
+        turn((char *)to + (i * TILE + j) * item, TILE * item, from + i * item + j * step, step); \
+    return true;                                                                                 \
+  }
+
+static bool turn_tile(int64_t item, void *to, const char *from, int64_t step, int64_t rows,
+                      int64_t columns) {
+  switch (item) {
+    case 1:
+      TURN_TILE(turn_1, 16, 1)
+      return false;
+    case 2:
+      TURN_TILE(turn_2, 8, 2)
+      return false;
+    case 4:
+      TURN_TILE(turn_4, 4, 4)
+      return false;
+    case 8:
+      TURN_TILE(turn_8, 2, 8)
+      return false;
+    default:
+      return false;
+  }
+}
+
+/* Assumes: `to` begins a cache line, n is whole ones; so does and is `from`. */
+static void stream(char *to, const char *from, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16)
+    _mm_stream_si128((void *)(to + i), _mm_load_si128((const void *)(from + i)));
+}
+static void stream_end(void) { _mm_sfence(); }
+#else
+static bool turn_tile(int64_t item, void *to, const char *from, int64_t step, int64_t rows,
+                      int64_t columns) {
+  (void)item, (void)to, (void)from, (void)step, (void)rows, (void)columns;
+  return false;
+}
+static void stream(char *to, const char *from, int64_t n) { memcpy(to, from, (size_t)n); }
+static void stream_end(void) {}
+#endif
+
 static void pack(int64_t item, void *to, const char *from, int64_t row_step, int64_t step,
                  int64_t rows, int64_t columns) {
-#ifdef __SSE2__
-  if (item == 4 && row_step == 4) { /* squares of 4 by 4; what is left below */
-    for (int64_t j = 0; j + 4 <= columns; j += 4)
-      for (int64_t i = 0; i + 4 <= rows; i += 4) {
-        __m128 square[4];
-        for (int64_t l = 0; l < 4; l++)
-          square[l] = _mm_loadu_ps((const float *)(const void *)(from + i * 4 + (j + l) * step));
-        _MM_TRANSPOSE4_PS(square[0], square[1], square[2], square[3]);
-        for (int64_t l = 0; l < 4; l++) _mm_storeu_ps((float *)to + (i + l) * TILE + j, square[l]);
-      }
-    const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
-    for (int64_t j = 0; j < columns; j++)
-      for (int64_t i = j < whole_columns ? whole_rows : 0; i < rows; i++)
-        memcpy((float *)to + i * TILE + j, from + i * 4 + j * step, 4);
-    return;
-  }
-#endif
+  if (row_step == item && turn_tile(item, to, from, step, rows, columns)) return;
   switch (item) {
     case 1:
       PACK(uint8_t);
@@ -191,51 +244,106 @@ static bool is_across(const tvi_plan *plan, int k, int axis) {
          magnitude(plan->steps[k][axis]) < LINE;
 }
 
-/* One tile: a block of `across` by inner, at one index of the other axes. An operand that is walked
- * across its memory is first turned, a cache line at a time: its lines may all fall into one set of
- * the cache, where they would not stay. */
-static void run_tile(const run *r, int64_t i) {
+/* A block of `across` by inner, at one index of the other axes. */
+typedef struct {
+  char *p[TVI_PLAN_OPERANDS];
+  int64_t rows, columns;
+} tile;
+
+/* Tiles follow each other across, which is along the memory of what is walked across: the lines
+ * beside those of a tile are the next one's. */
+static tile tile_at(const run *r, int64_t i) {
   const tvi_plan *plan = r->plan;
-  const int inner = plan->rank - 1, across = r->across, n_operands = plan->n_operands;
-  const int64_t column = i % r->tile_columns * TILE;
-  i /= r->tile_columns;
+  const int inner = plan->rank - 1, across = r->across;
   const int64_t row = i % r->tile_rows * r->side;
   i /= r->tile_rows;
-  int64_t steps[TVI_PLAN_OPERANDS], row_steps[TVI_PLAN_OPERANDS];
-  char *p[TVI_PLAN_OPERANDS];
-  for (int k = 0; k < n_operands; k++) {
-    steps[k] = plan->steps[k][inner];
-    row_steps[k] = plan->steps[k][across];
-    p[k] = plan->base[k] + row * row_steps[k] + column * steps[k];
-  }
+  const int64_t column = i % r->tile_columns * TILE;
+  i /= r->tile_columns;
+  tile t = {.rows = plan->shape[across] - row, .columns = plan->shape[inner] - column};
+  if (t.rows > r->side) t.rows = r->side;
+  if (t.columns > TILE) t.columns = TILE;
+  for (int k = 0; k < plan->n_operands; k++)
+    t.p[k] = plan->base[k] + row * plan->steps[k][across] + column * plan->steps[k][inner];
   for (int axis = inner - 1; axis >= 0; axis--) {
     if (axis == across) continue;
     const int64_t at = i % plan->shape[axis];
     i /= plan->shape[axis];
-    for (int k = 0; k < n_operands; k++) p[k] += at * plan->steps[k][axis];
+    for (int k = 0; k < plan->n_operands; k++) t.p[k] += at * plan->steps[k][axis];
   }
-  int64_t rows = plan->shape[across] - row, columns = plan->shape[inner] - column;
-  if (rows > r->side) rows = r->side;
-  if (columns > TILE) columns = TILE;
+  return t;
+}
+
+static bool is_packed(const run *r, int k) {
+  return is_across(r->plan, k, r->across) && r->side * r->plan->items[k] <= LINE;
+}
+
+/* Ask for the lines of what will be packed: no processor guesses them. */
+static void fetch(const run *r, const tile *t) {
+#ifdef __GNUC__
+  const tvi_plan *plan = r->plan;
+  for (int k = 1; k < plan->n_operands; k++) {
+    if (!is_packed(r, k)) continue;
+    const int64_t step = plan->steps[k][plan->rank - 1];
+    for (int64_t j = 0; j < t->columns; j++) __builtin_prefetch(t->p[k] + j * step);
+  }
+#else
+  (void)r, (void)t;
+#endif
+}
+
+/* An operand that is walked across its memory is first turned, a cache line at a time: its lines
+ * may all fall into one set of the cache, where they would not stay. */
+static void run_tile(const run *r, tile *t) {
+  const tvi_plan *plan = r->plan;
+  const int inner = plan->rank - 1, n_operands = plan->n_operands;
+  int64_t steps[TVI_PLAN_OPERANDS], row_steps[TVI_PLAN_OPERANDS];
   _Alignas(64) char buffers[TV_MAX_INPUTS][TILE * LINE];
-  for (int k = 1; k < n_operands; k++) {
+  for (int k = 0; k < n_operands; k++) {
     const int64_t item = plan->items[k];
-    if (!is_across(plan, k, across) || r->side * item > LINE) continue;
-    pack(item, buffers[k - 1], p[k], row_steps[k], steps[k], rows, columns);
-    p[k] = buffers[k - 1];
+    steps[k] = plan->steps[k][inner];
+    row_steps[k] = plan->steps[k][r->across];
+    if (k == 0 || !is_packed(r, k)) continue;
+    pack(item, buffers[k - 1], t->p[k], row_steps[k], steps[k], t->rows, t->columns);
+    t->p[k] = buffers[k - 1];
     steps[k] = item;
     row_steps[k] = TILE * item;
   }
-  for (int64_t j = 0; j < rows; j++) {
-    r->loop(columns, p, steps);
-    for (int k = 0; k < n_operands; k++) p[k] += row_steps[k];
+  const bool is_streamed = r->is_streamed && t->columns == TILE;
+  for (int64_t j = 0; j < t->rows; j++) {
+    if (is_streamed)
+      stream(t->p[0], t->p[1], TILE * plan->items[0]);
+    else
+      r->loop(t->columns, t->p, steps);
+    for (int k = 0; k < n_operands; k++) t->p[k] += row_steps[k];
   }
 }
 
 static void run_tiles(void *context, int64_t i) {
   const run *r = context;
-  const int64_t begin = i * r->chunk, end = begin + r->chunk;
-  for (int64_t tile = begin; tile < (end < r->tiles ? end : r->tiles); tile++) run_tile(r, tile);
+  const int64_t begin = i * r->chunk,
+                end = begin + r->chunk < r->tiles ? begin + r->chunk : r->tiles;
+  tile next = tile_at(r, begin);
+  for (int64_t at = begin; at < end; at++) {
+    tile t = next;
+    if (at + 1 < end) {
+      next = tile_at(r, at + 1);
+      fetch(r, &next);
+    }
+    run_tile(r, &t);
+  }
+  if (r->is_streamed) stream_end();
+}
+
+/* Whether it is a large copy whose rows of tiles are cache lines, turned in a buffer. */
+static bool may_stream(const run *r) {
+  const tvi_plan *plan = r->plan;
+  const int64_t item = plan->items[0];
+  if (plan->n_operands != 2 || r->loop != tvi_copy_loop(item) || plan->size * item < STREAMED ||
+      plan->steps[0][plan->rank - 1] != item || !is_packed(r, 1) || (uintptr_t)plan->base[0] % LINE)
+    return false;
+  for (int axis = 0; axis < plan->rank - 1; axis++)
+    if (plan->steps[0][axis] % LINE) return false;
+  return true;
 }
 
 /* An axis along which some input lies closer together than along the inner one, by a cache line;
@@ -268,6 +376,7 @@ void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost) {
     r.tile_columns = (plan->shape[inner] + TILE - 1) / TILE;
     r.tiles =
         plan->size / plan->shape[r.across] / plan->shape[inner] * r.tile_rows * r.tile_columns;
+    r.is_streamed = may_stream(&r);
     r.chunk = is_parallel ? 1 + r.chunk / (TILE * r.side) : r.tiles;
     tvi_parallel((r.tiles + r.chunk - 1) / r.chunk, run_tiles, &r);
   } else if (is_parallel) {
