@@ -39,6 +39,7 @@
 #include <tensorvar/index.h>
 #include <tensorvar/linalg.h>
 #include <tensorvar/loss.h>
+#include <tensorvar/norm.h>
 #include <tensorvar/npy.h>
 #include <tensorvar/ops.h>
 #include <tensorvar/optimizer.h>
