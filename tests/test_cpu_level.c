@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Every level of x86-64 that this computer has gives the bits of the lowest: elementwise loops,
- * conversions, reductions, products and random numbers. */
+ * conversions, reductions, steps, rows, products and random numbers. */
 #include "cpu/level.h"
 #include "cpu_job.h"
 
@@ -99,7 +99,77 @@ TEST(reductions_agree) {
           a->join(want, in + 32 * tvi_item(dtype), n);
           b->join(got, in + 32 * tvi_item(dtype), n);
           check_same_values("join", n, dtype, got, want, n);
+          const int64_t item = tvi_item(dtype), width = N / 9;
+          a->join_rows(want, in, width * item, 9, width);
+          b->join_rows(got, in, width * item, 9, width);
+          check_same_values("join_rows", n, dtype, got, want, (int)width);
+          const int lines = N / n < 70 ? N / n : 70;
+          a->fold_lines(in, n * item, n, lines, want);
+          b->fold_lines(in, n * item, n, lines, got);
+          check_same_values("fold_lines", n, dtype, got, want, lines);
+          a->fold(in, n, got);
+          check_same_values("a line of fold_lines", n, dtype, got, want, 1);
         }
+}
+
+TEST(steps_of_optimizers_agree) {
+  static _Alignas(64) char in[4][N * ITEM], want[3][N * ITEM], got[3][N * ITEM];
+  find_levels();
+  for (int kind = 0; kind < 2; kind++)
+    for (int dtype = TV_F16; dtype <= TV_C128; dtype++) {
+      const tv_dtype slot = dtype <= TV_BF16 ? TV_F32 : (tv_dtype)dtype;
+      const tv_dtype part = slot == TV_C64 ? TV_F32 : slot == TV_C128 ? TV_F64 : slot;
+      const tv_dtype of[] = {(tv_dtype)dtype, slot, kind == TV_OPTIMIZE_ADAM ? part : slot};
+      for (int k = 0; k < 2; k++) fill(dtype, in[k], k);
+      fill(of[1], in[2], false);
+      fill(of[2], in[3], false);
+      const tv_optimize job = {.kind = kind,
+                               .learning_rate = .1,
+                               .momentum = .9,
+                               .nesterov = dtype % 2,
+                               .beta1 = .9,
+                               .beta2 = .999,
+                               .epsilon = 1e-8};
+      for (int l = -1; l < n_levels; l++) {
+        char(*const out)[N * ITEM] = l < 0 ? want : got;
+        const tv_optimize_tensor t = {.dtype = (tv_dtype)dtype,
+                                      .n = N,
+                                      .value = in[0],
+                                      .gradient = in[1],
+                                      .slot = {in[2], in[3]},
+                                      .value_out = out[0],
+                                      .slot_out = {out[1], out[2]},
+                                      .unbias1 = .1,
+                                      .unbias2 = .001};
+        (l < 0 ? &tvi_level_v1 : levels[l])->steps[kind][dtype](&job, &t, 0, N);
+        for (int k = 0; k < 2 + kind && l >= 0; k++)
+          check_same_values("step", l, of[k], got[k], want[k], N);
+      }
+    }
+}
+
+TEST(parts_of_rows_agree) {
+  static _Alignas(64) char x[N * ITEM], scale[N * ITEM], want[N * ITEM], got[N * ITEM];
+  static double powers[N];
+  find_levels();
+  for (int dtype = TV_F16; dtype <= TV_F64; dtype++) {
+    fill(dtype, x, false);
+    fill(dtype, scale, false);
+    for (int op = TV_ROWS_SOFTMAX; op <= TV_ROWS_LAYER_NORM; op++)
+      for (int l = -1; l < n_levels; l++) {
+        const tvi_rower *const of = &(l < 0 ? &tvi_level_v1 : levels[l])->rowers[dtype];
+        tvi_row row = {.x = x, .g = scale, .gamma = scale, .beta = scale, .label = 600};
+        row.largest = of->largest(x, N);
+        row.sum = of->powers(x, N, row.largest, op % 2 ? powers : NULL);
+        row.powers = op % 2 ? powers : NULL;
+        row.mean = of->total(x, N) / 1024;
+        row.root = of->squares(x, N, row.mean) / 1024;
+        of->finish[op](&row, N, l < 0 ? want : got);
+        if (l >= 0)
+          check_same_values("row", op, (tv_dtype)dtype, got, want,
+                            op == TV_ROWS_CROSS_ENTROPY ? 1 : N);
+      }
+  }
 }
 
 TEST(products_agree) {
@@ -142,5 +212,5 @@ TEST(random_numbers_agree_with_the_definition) {
 }
 
 TEST_MAIN("cpu_level", CASE(elementwise_loops_agree), CASE(conversions_agree),
-          CASE(reductions_agree), CASE(products_agree),
-          CASE(random_numbers_agree_with_the_definition))
+          CASE(reductions_agree), CASE(steps_of_optimizers_agree), CASE(parts_of_rows_agree),
+          CASE(products_agree), CASE(random_numbers_agree_with_the_definition))
