@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// What moves elements: transposed copies, rows by index and their gradient, permutations (a sort).
+#include <benchmark/benchmark.h>
+#include <tensorvar/tensorvar.h>
+
+namespace {
+
+double element(tv_tensor *x, int64_t at) {
+  double value = -1;
+  tv_tensor *const flat = tv_reshape(tv_real(x), TV_SHAPE(-1));
+  return tv_item_f64(tv_take(flat, tv_scalar(at), 0), &value) ? -1 : value;
+}
+
+void transposed(benchmark::State &state, tv_dtype dtype) {
+  const int64_t n = state.range(0), m = state.range(1), shape[] = {n, m};
+  tv_scope outer, check;
+  tv_scope_begin(&outer);
+  tv_tensor *const x = tv_astype(
+      tv_remainder(tv_reshape(tv_arange_int(TV_I64, 0, n * m, 1), 2, shape), tv_scalar(100)),
+      dtype);
+  tv_scope_begin(&check);
+  if (element(tv_matrix_transpose(x), n + 1) != static_cast<double>((m + 1) % 100))
+    state.SkipWithError("wrong result");
+  tv_scope_end(&check, nullptr);
+  for (auto _ : state) {
+    tv_scope scope;  // a new head each time: its copy is kept
+    tv_scope_begin(&scope);
+    benchmark::DoNotOptimize(tv_tensor_data(tv_matrix_transpose(x)));
+    tv_scope_end(&scope, nullptr);
+  }
+  state.SetBytesProcessed(state.iterations() * n * m * 2 *
+                          static_cast<int64_t>(tv_dtype_size(dtype)));
+  tv_scope_end(&outer, nullptr);
+}
+#define TRANSPOSED(name, dtype)              \
+  BENCHMARK_CAPTURE(transposed, name, dtype) \
+      ->Args({316, 316})                     \
+      ->Args({4096, 4096})                   \
+      ->Args({4093, 4095})                   \
+      ->UseRealTime()
+TRANSPOSED(int8, TV_I8);
+TRANSPOSED(float16, TV_F16);
+TRANSPOSED(float32, TV_F32);
+TRANSPOSED(float64, TV_F64);
+TRANSPOSED(complex128, TV_C128);
+
+void take_rows(benchmark::State &state) {
+  const int64_t n = state.range(0), width = state.range(1), shape[] = {n, width};
+  tv_scope outer;
+  tv_scope_begin(&outer);
+  tv_tensor *const order = tv_random_permutation(tv_key{1, 3}, n);
+  tv_tensor *const x =
+      tv_broadcast_to(tv_expand_dims(tv_arange(TV_F32, 0, static_cast<double>(n), 1), 1), 2, shape);
+  tv_tensor *const rows = tv_add(x, tv_scalar(0));
+  if (element(tv_take(rows, order, 0), width) !=
+      element(tv_astype(tv_astype(order, TV_F32), TV_F64), 1))
+    state.SkipWithError("wrong result");
+  for (auto _ : state) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    benchmark::DoNotOptimize(tv_tensor_data(tv_take(rows, order, 0)));
+    tv_scope_end(&scope, nullptr);
+  }
+  state.SetBytesProcessed(state.iterations() * n * width * 8);
+  tv_scope_end(&outer, nullptr);
+}
+BENCHMARK(take_rows)->Args({100000, 1})->Args({10000000, 1})->Args({65536, 256})->UseRealTime();
+
+void permutation(benchmark::State &state) {
+  const int64_t n = state.range(0);
+  tv_scope outer;
+  tv_scope_begin(&outer);
+  double sum = 0;
+  if (tv_item_f64(tv_sum(tv_random_permutation(tv_key{1, 3}, n), TV_ALL_AXES), &sum) ||
+      sum != static_cast<double>(n) * static_cast<double>(n - 1) / 2)
+    state.SkipWithError("wrong result");
+  for (auto _ : state) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    benchmark::DoNotOptimize(tv_tensor_data(tv_random_permutation(tv_key{1, 3}, n)));
+    tv_scope_end(&scope, nullptr);
+  }
+  state.SetItemsProcessed(state.iterations() * n);
+  tv_scope_end(&outer, nullptr);
+}
+BENCHMARK(permutation)->Arg(1000)->Arg(100000)->Arg(10000000)->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();
