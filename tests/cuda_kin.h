@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Whether the elementary functions of the CPU and of a GPU have the same bits. Before check.h: ops.def
- * has a kind of row of the name TEST. */
+ * Whether the elementary functions of the CPU and of a GPU have the same bits. Before check.h:
+ * ops.def has a kind of row of the name TEST. */
 #ifndef TV_TESTS_CUDA_KIN_H
 #define TV_TESTS_CUDA_KIN_H
 

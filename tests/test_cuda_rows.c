@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Softmax, log-softmax and cross entropy of the GPU, which takes whole rows at once: the bits are
- * those of single ops on the GPU, and those of a CPU with an fma. Rows that half a warp, a block or several stretches take, and gradients with
- * and without a recording tape. */
+ * those of single ops on the GPU, and those of a CPU with an fma. Rows that half a warp, a block or
+ * several stretches take, and gradients with and without a recording tape. */
 #include <math.h>
 
 #include "cuda_kin.h" /* before check.h */

@@ -17,8 +17,8 @@ static const struct row {
 } rows[] = {
     {"exp", TVI_OP_exp, exp, .99, .99},     {"expm1", TVI_OP_expm1, expm1, 1.2, 1.25},
     {"log", TVI_OP_log, log, .86, .86},     {"log1p", TVI_OP_log1p, log1p, .95, .95},
-    {"sin", TVI_OP_sin, sin, .502, .502},   {"cos", TVI_OP_cos, cos, .502, .502},
-    {"tanh", TVI_OP_tanh, tanh, 1.05, 1.8}, {"sigmoid", TVI_OP_sigmoid, sigmoid, 1.6, 2.05},
+    {"sin", TVI_OP_sin, sin, .504, .504},   {"cos", TVI_OP_cos, cos, .504, .504},
+    {"tanh", TVI_OP_tanh, tanh, 1.05, 1.8}, {"sigmoid", TVI_OP_sigmoid, sigmoid, 1.5, 2.35},
 };
 
 static double distance(float got, double want) {
@@ -123,7 +123,7 @@ TEST(special_values_are_those_of_annex_f) {
     for (size_t i = 0; i < sizeof angles / sizeof *angles; i++) {
       float x = angles[i].x, y;
       level->loops[TVI_OP_sin][TV_F32](1, (char *const[]){(char *)&y, (char *)&x}, steps);
-      CHECK(distance(y, angles[i].sine) <= .502);
+      CHECK(distance(y, angles[i].sine) <= .504);
     }
   }
 }

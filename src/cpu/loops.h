@@ -88,6 +88,8 @@
 #define SELECT(name, types, value, ...) types(STAMP_SELECT, name, value)
 #define BOUNDED(name, types, value, ...) types(STAMP_BOUNDED, name, value)
 #include "ops.def"
+
+/* Behind the loops that it replaces. */
 #include "angles.h"
 
 #define SLOT(tag, TAG, S, C, load, store, R, P, name) [TV_##TAG] = name##_##tag,
