@@ -124,7 +124,7 @@ TEST(matmul_refuses) {
 }
 
 /* Gradients: the other operand by shape, a case each. */
-static tv_tensor *other;
+static tv_tensor *other, *bias;
 static tv_tensor *left(tv_tensor *x) { return tv_matmul(x, other); }
 static tv_tensor *right(tv_tensor *x) { return tv_matmul(other, x); }
 static tv_tensor *both(tv_tensor *x) { return tv_matmul(x, tv_matrix_transpose(tv_square(x))); }
@@ -219,7 +219,86 @@ TEST(precision_is_the_threads) {
   OK(tv_matmul_precision_set(TV_MATMUL_STRICT));
 }
 
-TEST_MAIN("linalg", CASE(precision_is_the_threads), CASE(product_of_two_matrices),
+/* Dense layers: the bits of their parts, forwards and backwards. */
+
+static tv_tensor *by_parts(tv_tensor *x, tv_tensor *w, tv_tensor *b, tv_activation activation) {
+  tv_tensor *const y = b ? tv_add(tv_matmul(x, w), b) : tv_matmul(x, w);
+  return activation == TV_RELU    ? tv_relu(y)
+         : activation == TV_TANH  ? tv_tanh(y)
+         : activation == TV_SIGMOID ? tv_sigmoid(y)
+                                    : y;
+}
+
+static void check_dense(tv_dtype dtype, int rank, const int64_t *shape, int64_t n, bool has_bias) {
+  const int64_t k = shape[rank - 1];
+  tv_tensor *const x = tv_astype(tv_sin(numbers(0, rank, shape)), dtype);
+  tv_tensor *const w = tv_astype(tv_cos(numbers(1, TV_SHAPE(k, n))), dtype);
+  tv_tensor *const b = has_bias ? tv_astype(tv_sin(numbers(2, TV_SHAPE(n))), dtype) : NULL;
+  tv_tensor *sources[] = {x, w, b};
+  for (int activation = TV_LINEAR; activation <= TV_SIGMOID; activation++) {
+    tv_tensor *y[2], *g[2][3];
+    for (int k2 = 0; k2 < 2; k2++) {
+      tv_tape *const tape = tv_tape_begin(NULL);
+      for (int j = 0; j < 2 + has_bias; j++) OK(tv_tape_watch(tape, sources[j]));
+      y[k2] = OK((k2 ? by_parts : tv_dense)(x, w, b, (tv_activation)activation));
+      OK(tv_tape_gradient_of(tape, tv_sum(tv_square(y[k2]), TV_ALL_AXES), 2 + has_bias, sources,
+                             g[k2]));
+      OK(tv_tape_end(tape));
+    }
+    SAME(y[0], y[1]);
+    for (int j = 0; j < 2 + has_bias; j++) SAME(g[0][j], g[1][j]);
+  }
+}
+
+TEST(dense_has_the_bits_of_its_parts) {
+  static const tv_dtype dtypes[] = {TV_F32, TV_F64, TV_F16, TV_BF16};
+  for (int d = 0; d < 4; d++)
+    for (int has_bias = 0; has_bias < 2; has_bias++) {
+      check_dense(dtypes[d], 2, (const int64_t[]){3, 5}, 4, has_bias);
+      check_dense(dtypes[d], 2, (const int64_t[]){130, 96}, 150, has_bias);
+      check_dense(dtypes[d], 3, (const int64_t[]){2, 33, 70}, 65, has_bias);
+    }
+}
+
+TEST(dense_takes_any_layout_and_what_is_deferred) {
+  tv_tensor *const x = tv_matrix_transpose(tv_sin(numbers(0, TV_SHAPE(120, 90))));
+  tv_tensor *const w = tv_multiply(numbers(0, TV_SHAPE(120, 80)), tv_scalar(.01));
+  tv_tensor *const b = tv_slice(numbers(0, TV_SHAPE(160)), "::2");
+  SAME(tv_dense(x, w, b, TV_RELU), by_parts(x, w, b, TV_RELU));
+  tv_tensor *const v = numbers(1, TV_SHAPE(120));
+  SAME(tv_dense(v, w, b, TV_RELU), by_parts(v, w, b, TV_RELU)); /* by parts itself */
+  HOLDS(tv_dense(tv_zeros(TV_F32, TV_SHAPE(2, 0)), tv_zeros(TV_F32, TV_SHAPE(0, 1)),
+                 tv_ones(TV_F32, TV_SHAPE(1)), TV_RELU),
+        1, 1);
+  HOLDS(tv_dense(tv_ones(TV_I32, TV_SHAPE(1, 2)), tv_ones(TV_I32, TV_SHAPE(2, 1)), NULL, TV_LINEAR), 2);
+}
+
+static tv_tensor *dense_of_x(tv_tensor *x) { return tv_dense(x, other, bias, TV_TANH); }
+static tv_tensor *dense_of_w(tv_tensor *w) { return tv_dense(other, w, bias, TV_SIGMOID); }
+static tv_tensor *dense_of_b(tv_tensor *b) { return tv_dense(other, other, b, TV_TANH); }
+
+TEST(dense_gradients_have_gradients) {
+  other = tv_multiply(wave(TV_SHAPE(3, 3)), tv_scalar(.3));
+  bias = wave(TV_SHAPE(3));
+  DIFFERENCES(dense_of_x, wave(TV_SHAPE(2, 3)));
+  DIFFERENCES(dense_of_w, wave(TV_SHAPE(3, 3)));
+  DIFFERENCES(dense_of_b, wave(TV_SHAPE(3)));
+  STARVED(dense_of_x, wave(TV_SHAPE(2, 3)));
+}
+
+TEST(dense_refuses) {
+  tv_tensor *const x = tv_ones(TV_F32, TV_SHAPE(2, 3)), *const w = tv_ones(TV_F32, TV_SHAPE(3, 4));
+  FAILS(TV_EVALUE, "dense: w is NULL", tv_dense(x, NULL, NULL, TV_RELU));
+  FAILS(TV_EVALUE, "dense: 9 is no activation", tv_dense(x, w, NULL, (tv_activation)9));
+  FAILS(TV_ESHAPE, "dense: inner sizes differ: [2, 3] by [2, 3]", tv_dense(x, x, NULL, TV_RELU));
+  FAILS(TV_ESHAPE, "dense: bias has shape [3], not [4]",
+        tv_dense(x, w, tv_ones(TV_F32, TV_SHAPE(3)), TV_RELU));
+  FAILS(TV_EDTYPE, "relu: does not take complex64", tv_dense(tv_astype(x, TV_C64), w, NULL, TV_RELU));
+}
+
+TEST_MAIN("linalg", CASE(dense_has_the_bits_of_its_parts),
+          CASE(dense_takes_any_layout_and_what_is_deferred), CASE(dense_gradients_have_gradients),
+          CASE(dense_refuses), CASE(precision_is_the_threads), CASE(product_of_two_matrices),
           CASE(vectors_are_padded_and_stripped), CASE(leading_axes_broadcast),
           CASE(any_layout_will_do), CASE(sizes_of_zero), CASE(every_dtype_multiplies),
           CASE(halves_accumulate_in_f32), CASE(complex_products_do_not_conjugate),

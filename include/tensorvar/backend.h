@@ -131,6 +131,9 @@ typedef struct tv_matmul_job {
   int64_t a_row_step, a_column_step, b_row_step, b_column_step;
   void *out;
   tv_matmul_precision precision; /* of f32 */
+  /* What follows for each element; set only where the backend `takes_epilogue`, of f32 and f64. */
+  const void *bias; /* [n], compact: added to each row; NULL: none */
+  tv_activation activation;
 } tv_matmul_job;
 
 /** Everything is compact, in C order, with elements of `item` bytes or of dtype; indices are int64,
@@ -282,6 +285,8 @@ typedef struct tv_backend {
 
   /** Run a program. Where it is empty, every elementwise op runs at its call. */
   tv_status (*program)(void *self, const tv_program *job, void *stream);
+  /** Whether `matmul` looks at bias and activation. */
+  bool takes_epilogue;
   /** What `rows` takes beyond the cross entropy's gradient: bit k says tv_row_op k. */
   uint64_t more_rows;
 } tv_backend;

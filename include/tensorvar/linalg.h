@@ -36,5 +36,32 @@ TV_API tv_matmul_precision tv_matmul_precision_current(void);
  */
 TV_API tv_tensor *tv_matmul(tv_tensor *a, tv_tensor *b);
 
+/** What tv_dense applies at its end. */
+typedef enum tv_activation {
+  TV_LINEAR, /* nothing */
+  TV_RELU,
+  TV_TANH,
+  TV_SIGMOID
+} tv_activation;
+
+/**
+ * A dense layer: activation(x w + bias).
+ *
+ *     tv_tensor *hidden = tv_dense(x, tv_read(w), tv_read(b), TV_RELU);
+ *
+ * The bits are those of tv_matmul, tv_add and the activation in turn. On the CPU bias and activation
+ * of f32 and f64 are computed while a tile of the product is in cache, and a tape keeps the result
+ * instead of what lies between.
+ *
+ * Shapes    as tv_matmul; bias [n], or NULL for none
+ * Dtypes    as tv_matmul and tv_add; tanh and sigmoid as tv_tanh and tv_sigmoid
+ * Gradient  As of the three. Keeps x, w and, if there is an activation, the result.
+ * Errors    - TV_EVALUE   x or w is NULL, or activation is none
+ *           - TV_ESHAPE   as tv_matmul; or bias is not [n]
+ *           - TV_EDEVICE  operands are on different devices
+ * Source    Keras `Dense`, PyTorch `linear` (which takes w transposed).
+ */
+TV_API tv_tensor *tv_dense(tv_tensor *x, tv_tensor *w, tv_tensor *bias, tv_activation activation);
+
 TV_END_C
 #endif

@@ -63,6 +63,7 @@ const tv_backend *tvi_cpu_backend(void) {
       .sequence = tvi_cpu_sequence,
       .reduce = tvi_cpu_reduce,
       .matmul = tvi_cpu_matmul,
+      .takes_epilogue = true,
       .gather = tvi_cpu_gather,
       .scatter_add = tvi_cpu_scatter_add,
       .find_bad_index = tvi_cpu_find_bad_index,

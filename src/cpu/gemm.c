@@ -41,6 +41,8 @@ typedef struct product {
   int64_t chunk;                                   /* tiles of a chunk */
   bool by_blas;
   tvi_product *loop;
+  const char *bias; /* NULL: none */
+  tvi_loop *add, *activation; /* NULL: none */
 } product;
 
 /* Operands ---------------------------------------------------------------------------------- */
@@ -103,6 +105,16 @@ static tv_status copy_operand(const product *p, tv_dtype from, operand *x, int64
 
 /* Tiles ------------------------------------------------------------------------------------- */
 
+/* Bias and activation of a tile, which is in cache. */
+static void run_epilogue(const product *p, char *out, int64_t m, int64_t n, int64_t column) {
+  const int64_t steps[] = {p->item, p->item, p->item};
+  for (int64_t row = 0; row < m; row++, out += p->n * p->item) {
+    if (p->bias)
+      p->add(n, (char *const[]){out, out, (char *)(uintptr_t)p->bias + column * p->item}, steps);
+    if (p->activation) p->activation(n, (char *const[]){out, out}, steps);
+  }
+}
+
 static void run_tile(const product *p, int64_t i) {
   const int64_t column = i % p->tiles_n * p->tile_n;
   i /= p->tiles_n;
@@ -123,6 +135,7 @@ static void run_tile(const product *p, int64_t i) {
   else
     p->loop(m, n, p->k, p->a.data + at_a, p->a.row, p->a.column, p->b.data + at_b, p->b.row, out,
             p->n * p->item);
+  if (p->bias || p->activation) run_epilogue(p, out, m, n, column);
 }
 
 static void run_chunk(void *context, int64_t i) {
@@ -229,6 +242,12 @@ static tv_status narrow(tv_dtype to, int64_t elements, void *wide, void *out) {
   return tvi_cpu_convert(NULL, &job, NULL);
 }
 
+static tvi_op op_of(tv_activation activation) {
+  return activation == TV_RELU ? TVI_OP_relu
+         : activation == TV_TANH ? TVI_OP_tanh
+                                 : TVI_OP_sigmoid;
+}
+
 tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream) {
   (void)self, (void)stream;
   int64_t batch = 1, steps[2][TV_MAX_RANK];
@@ -251,7 +270,12 @@ tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream) {
                .a = {job->a, job->a_row_step, job->a_column_step, job->a_batch_steps, NULL, 0},
                .b = {job->b, job->b_row_step, job->b_column_step, job->b_batch_steps, NULL, 0},
                .out = job->out,
-               .loop = tvi_level_here()->products[dtype]};
+               .loop = tvi_level_here()->products[dtype],
+               .bias = job->bias,
+               .add = tvi_level_here()->loops[TVI_OP_add][dtype],
+               .activation = job->activation == TV_LINEAR
+                                 ? NULL
+                                 : tvi_level_here()->loops[op_of(job->activation)][dtype]};
   void *wide = NULL;
   tv_status status = prepare(&p, job->dtype, steps);
   if (!status && is_half) {
