@@ -17,11 +17,12 @@
 #include "thread.h"
 
 enum {
-  FEW_LEAVES = 4,        /* any size of them may be held */
+  FEW_LEAVES = 4, /* any size of them may be held */
   FAR = 64 /* bytes: neighbours further apart are better read by the tiled engine of one op */
 };
 static const int64_t most_held = INT64_C(1) << 28;
-/* Results up to so many bytes stay in the nearest cache, and a node would cost more than it saves. */
+/* Results up to so many bytes stay in the nearest cache, and a node would cost more than it saves.
+ */
 enum { SMALL = 1 << 15 };
 static _Atomic int64_t above = SMALL;
 
@@ -31,7 +32,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 void tvi_graph_lock(void) { pthread_mutex_lock(&lock); }
 void tvi_graph_unlock(void) { pthread_mutex_unlock(&lock); }
 
-/* When ------------------------------------------------------------------------------------------ */
+/* When ------------------------------------------------------------------------------------------
+ */
 
 static bool is_eager_at_first;
 static void start(void) {
@@ -59,8 +61,8 @@ bool tv_eager_current(void) { return is_eager(); }
 void tvi_defer_above(int64_t bytes) { atomic_store(&above, bytes < 0 ? SMALL : bytes); }
 
 bool tvi_may_defer(tv_device device, int rank, int64_t size, tv_dtype result) {
-  return size * tv_dtype_size(result) > atomic_load_explicit(&above, memory_order_relaxed) && rank <= TV_MAX_PROGRAM_RANK &&
-         !is_eager() && tvi_device_at(device)->backend.program;
+  return size * tv_dtype_size(result) > atomic_load_explicit(&above, memory_order_relaxed) &&
+         rank <= TV_MAX_PROGRAM_RANK && !is_eager() && tvi_device_at(device)->backend.program;
 }
 
 bool tvi_is_input(const tv_tensor *x, int rank, const int64_t *shape) {
@@ -72,7 +74,8 @@ bool tvi_is_input(const tv_tensor *x, int rank, const int64_t *shape) {
   return true;
 }
 
-/* Nodes ----------------------------------------------------------------------------------------- */
+/* Nodes -----------------------------------------------------------------------------------------
+ */
 
 static bool is_light(int op) {
   switch (op) {
@@ -136,10 +139,11 @@ static tv_status shorten(const tvi_node *node) {
 tv_tensor *tvi_deferred_new(const tvi_node *given, tv_device device, tv_dtype result, int rank,
                             const int64_t *shape) {
   tvi_node *const node = tvi_block_alloc(sizeof *node);
-  tv_tensor *const x = node ? tvi_tensor_head(device, result, rank, shape) : NULL;
+  if (!node) return tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %zu bytes", sizeof *node);
+  tv_tensor *const x = tvi_tensor_head(device, result, rank, shape);
   if (!x) {
     tvi_block_free(node, sizeof *node);
-    return node ? NULL : tvi_fail(TV_ENOMEM, "tensor: no memory on cpu for %zu bytes", sizeof *node);
+    return NULL;
   }
   *node = *given;
   for (;;) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Deferred tensors: a head whose elements have not been computed, because nobody asked for them.
  *
- * A node says how: one elementwise op and its inputs, which may be deferred too. Nodes never change.
- * A head is settled once, under a lock: it gets its storage and loses its node. Ops over deferred
- * heads make new nodes; whoever wants bytes calls tvi_settle first (program.c). */
+ * A node says how: one elementwise op and its inputs, which may be deferred too. Nodes never
+ * change. A head is settled once, under a lock: it gets its storage and loses its node. Ops over
+ * deferred heads make new nodes; whoever wants bytes calls tvi_settle first (program.c). */
 #ifndef TVI_DEFERRED_H
 #define TVI_DEFERRED_H
 
@@ -17,8 +17,8 @@ typedef struct tvi_node {
   int n_inputs;
   int n_steps;  /* of the program that computes it, at most: nodes reached twice count twice */
   int n_leaves; /* inputs of that program, at most */
-  int64_t leaf_bytes; /* that they hold, at most; broadcast ones by what they are */
-  bool is_light;      /* no step costs more than moving its bytes */
+  int64_t leaf_bytes;           /* that they hold, at most; broadcast ones by what they are */
+  bool is_light;                /* no step costs more than moving its bytes */
   tv_tensor *in[TV_MAX_INPUTS]; /* retained; NULL: the value in `immediate` */
   uint8_t immediate[TV_MAX_INPUTS][16];
 } tvi_node;

@@ -160,7 +160,8 @@ static tv_status plan_run(tvi_op op, tv_tensor *const *in, const plan *p, tv_ten
   return status;
 }
 
-/* Deferred --------------------------------------------------------------------------------------- */
+/* Deferred ---------------------------------------------------------------------------------------
+ */
 
 /* What an operand of another dtype is as an input. */
 static tv_tensor *converted(const tvi_op_row *row, tv_tensor *x, tv_dtype dtype) {
@@ -181,8 +182,8 @@ static bool defer(tvi_op op, tv_tensor *const *in, const plan *p, tv_tensor **y)
   for (int k = 0; k < row->n_inputs && is_done; k++) {
     const tv_dtype wanted = row->inputs[k] == 'c' ? TV_BOOL : p->loop;
     if (in[k]->weak.kind) {
-      is_done = tvi_weak_element(row->name, &in[k]->weak, wanted, op == TVI_OP_clip,
-                                 node.immediate[k]);
+      is_done =
+          tvi_weak_element(row->name, &in[k]->weak, wanted, op == TVI_OP_clip, node.immediate[k]);
     } else if (!tvi_is_input(in[k], p->rank, p->shape) && tvi_settle(in[k])) {
       is_done = false; /* it was deferred, and is broadcast */
     } else {

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "deferred.h"
 #include "memory.h"
 #include "print.h"
-#include "deferred.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"

@@ -184,10 +184,9 @@ static tv_tensor *bias_gradient(const tvi_saved *s, tv_tensor *g) {
   (void)s;
   return g;
 }
-static const tvi_rule affine_rule = {.name = "dense",
-                                     .in = {{TVI_USES_IN1, a_gradient},
-                                            {TVI_USES_IN0, b_gradient},
-                                            {TVI_USES_NONE, bias_gradient}}};
+static const tvi_rule affine_rule = {
+    .name = "dense",
+    .in = {{TVI_USES_IN1, a_gradient}, {TVI_USES_IN0, b_gradient}, {TVI_USES_NONE, bias_gradient}}};
 
 /* Recorded as two ops. The value between them is a head without elements: no gradient reads it. */
 static tv_tensor *recorded(tv_tensor *y, tv_tensor *const *in, tv_activation activation) {
@@ -247,7 +246,9 @@ tv_tensor *tv_dense(tv_tensor *x, tv_tensor *w, tv_tensor *bias, tv_activation a
   if (bias && (bias->weak.kind || bias->rank != 1 || bias->shape[0] != p.n))
     return tvi_fail(TV_ESHAPE, "dense: bias has shape %s, not [%lld]",
                     tvi_shape_text(&text, bias->rank, bias->shape), (long long)p.n);
-  const tv_tensor *const away = x->device != w->device ? w : bias && bias->device != x->device ? bias : NULL;
+  const tv_tensor *const away = x->device != w->device              ? w
+                                : bias && bias->device != x->device ? bias
+                                                                    : NULL;
   if (away)
     return tvi_fail(TV_EDEVICE, "dense: x is on %s, %s on %s", tvi_device_at(x->device)->name,
                     away == w ? "w" : "bias", tvi_device_at(away->device)->name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Programs: what a deferred head comes to when somebody asks for it.
  *
- * The graph behind it, back to what has bytes, becomes one list of steps, and the backend runs it in
- * one pass. Stored are the head itself and, on the way, what is known to be wanted again: what other
- * nodes read, what somebody else than a scope holds (a tape, a Variable, the caller), and what was
- * computed once before without being stored; so nothing is computed more than twice. Not stored is
- * what costs no more to compute again than to read: light ops over few bytes.
+ * The graph behind it, back to what has bytes, becomes one list of steps, and the backend runs it
+ * in one pass. Stored are the head itself and, on the way, what is known to be wanted again: what
+ * other nodes read, what somebody else than a scope holds (a tape, a Variable, the caller), and
+ * what was computed once before without being stored; so nothing is computed more than twice. Not
+ * stored is what costs no more to compute again than to read: light ops over few bytes.
  *
  * No lock is held while the backend runs: two threads may compute one head, with the same bits, and
  * the first to come back settles it. */
@@ -35,7 +35,8 @@ typedef struct {
   tvi_storage *storages[TV_MAX_STEPS];
 } program;
 
-/* Collect --------------------------------------------------------------------------------------- */
+/* Collect ---------------------------------------------------------------------------------------
+ */
 
 static int add_immediate(program *p, const tvi_node *node, int k) {
   tv_operand *const operand = &p->inputs[p->job.n_inputs];
@@ -67,7 +68,8 @@ static int add(program *p, tv_tensor *x) {
       p->inner_uses[k]++;
       return STEP + k;
     }
-  tv_step step = {.op = node->op, .dtype = node->dtype, .result = x->dtype, .n_inputs = node->n_inputs};
+  tv_step step = {
+      .op = node->op, .dtype = node->dtype, .result = x->dtype, .n_inputs = node->n_inputs};
   for (int k = 0; k < node->n_inputs; k++)
     step.in[k] = node->in[k] ? add(p, node->in[k]) : add_immediate(p, node, k);
   const int at = p->job.n_steps++;
@@ -77,8 +79,8 @@ static int add(program *p, tv_tensor *x) {
   return STEP + at;
 }
 
-/* Whether it pays to store what step k computes, of which this call holds `own` counts. Assumes: the
- * lock is held. */
+/* Whether it pays to store what step k computes, of which this call holds `own` counts. Assumes:
+ * the lock is held. */
 static bool is_worth_storing(const program *p, int k, int own) {
   const tv_tensor *const x = p->heads[k];
   const tvi_node *const node = atomic_load_explicit(&x->node, memory_order_relaxed);
@@ -87,7 +89,8 @@ static bool is_worth_storing(const program *p, int k, int own) {
   const int uses = atomic_load_explicit(&x->uses, memory_order_relaxed);
   const int64_t holds = atomic_load_explicit(&x->count, memory_order_relaxed) - uses - own;
   if (uses > p->inner_uses[k] || x->was_passed) return true;
-  return holds > 1 /* a scope usually is one */ && !(node->is_light && node->leaf_bytes <= 2 * bytes);
+  return holds > 1 /* a scope usually is one */ &&
+         !(node->is_light && node->leaf_bytes <= 2 * bytes);
 }
 
 static void collect(program *p, tv_tensor *x) {
@@ -105,7 +108,8 @@ static void collect(program *p, tv_tensor *x) {
   }
 }
 
-/* Run ------------------------------------------------------------------------------------------- */
+/* Run -------------------------------------------------------------------------------------------
+ */
 
 /* Room for what is stored, and the inputs ready to be read. */
 static tv_status prepare(program *p, tv_device device) {
@@ -190,8 +194,8 @@ tv_status tvi_program_reduce(const char *who, tv_tensor *x, tv_reduce *job, bool
   job->program = &p.job;
   job->in.data = NULL;
   if (!status)
-    status = TVI_CALL(tvi_device_at(x->device), reduce, who, job->dtype, job,
-                      tvi_stream_now(x->device));
+    status =
+        TVI_CALL(tvi_device_at(x->device), reduce, who, job->dtype, job, tvi_stream_now(x->device));
   job->program = NULL;
   if (!status) settle(&p);
   finish(&p);

@@ -6,8 +6,8 @@
  * NULL, and no arithmetic is done on it. */
 #include <tensorvar/shape.h>
 
-#include "elementwise.h"
 #include "deferred.h"
+#include "elementwise.h"
 #include "scope.h"
 #include "size.h"
 #include "status.h"

@@ -36,8 +36,8 @@ static inline void tvi_count_block(int64_t bytes, int64_t handles) {
     return;
   }
   _Atomic int64_t *const mine = self->tally.count;
-#define TVI_ADD(which, by)         \
-  atomic_store_explicit(&mine[which], \
+#define TVI_ADD(which, by)                                                               \
+  atomic_store_explicit(&mine[which],                                                    \
                         atomic_load_explicit(&mine[which], memory_order_relaxed) + (by), \
                         memory_order_relaxed)
   TVI_ADD(TVI_LIVE, handles);

@@ -34,12 +34,15 @@ static void example_make(example *e, tv_dtype dtype, int rank, const int64_t *sh
 static void one_by_one(tv_dtype dtype, int rank, const int64_t *shape, const cpu_array *in,
                        const cpu_array *mid, const cpu_array *out) {
   const int ops[] = {TVI_OP_add, TVI_OP_multiply, TVI_OP_subtract};
-  const cpu_array *const operands[][3] = {{mid, &in[0], &in[1]}, {mid, mid, &in[2]}, {out, mid, &in[0]}};
+  const cpu_array *const operands[][3] = {
+      {mid, &in[0], &in[1]}, {mid, mid, &in[2]}, {out, mid, &in[0]}};
   for (int k = 0; k < 3; k++) {
-    tv_elementwise job = {.op = ops[k], .op_name = "op", .dtype = dtype, .rank = rank, .shape = shape, .n_inputs = 2};
+    tv_elementwise job = {
+        .op = ops[k], .op_name = "op", .dtype = dtype, .rank = rank, .shape = shape, .n_inputs = 2};
     job.out = (tv_operand){.data = operands[k][0]->data, .steps = operands[k][0]->steps};
     for (int j = 0; j < 2; j++)
-      job.in[j] = (tv_operand){.data = operands[k][1 + j]->data, .steps = operands[k][1 + j]->steps};
+      job.in[j] =
+          (tv_operand){.data = operands[k][1 + j]->data, .steps = operands[k][1 + j]->steps};
     OK(tvi_cpu_elementwise(NULL, &job, NULL));
   }
 }
@@ -99,8 +102,8 @@ TEST(broadcast_inputs) {
       in[k] = cpu_array_new(TV_F32, 2, shape, DENSE);
       cpu_fill(TV_F32, &in[k], 2, shape, false);
     }
-    in[1].steps[0] = 0;              /* a row */
-    in[2].steps[0] = 4;              /* a column */
+    in[1].steps[0] = 0; /* a row */
+    in[2].steps[0] = 4; /* a column */
     in[2].steps[1] = 0;
     for (int k = 0; k < 2; k++) {
       mid[k] = cpu_array_new(TV_F32, 2, shape, DENSE);

@@ -223,8 +223,8 @@ TEST(precision_is_the_threads) {
 
 static tv_tensor *by_parts(tv_tensor *x, tv_tensor *w, tv_tensor *b, tv_activation activation) {
   tv_tensor *const y = b ? tv_add(tv_matmul(x, w), b) : tv_matmul(x, w);
-  return activation == TV_RELU    ? tv_relu(y)
-         : activation == TV_TANH  ? tv_tanh(y)
+  return activation == TV_RELU      ? tv_relu(y)
+         : activation == TV_TANH    ? tv_tanh(y)
          : activation == TV_SIGMOID ? tv_sigmoid(y)
                                     : y;
 }
@@ -270,7 +270,8 @@ TEST(dense_takes_any_layout_and_what_is_deferred) {
   HOLDS(tv_dense(tv_zeros(TV_F32, TV_SHAPE(2, 0)), tv_zeros(TV_F32, TV_SHAPE(0, 1)),
                  tv_ones(TV_F32, TV_SHAPE(1)), TV_RELU),
         1, 1);
-  HOLDS(tv_dense(tv_ones(TV_I32, TV_SHAPE(1, 2)), tv_ones(TV_I32, TV_SHAPE(2, 1)), NULL, TV_LINEAR), 2);
+  HOLDS(tv_dense(tv_ones(TV_I32, TV_SHAPE(1, 2)), tv_ones(TV_I32, TV_SHAPE(2, 1)), NULL, TV_LINEAR),
+        2);
 }
 
 static tv_tensor *dense_of_x(tv_tensor *x) { return tv_dense(x, other, bias, TV_TANH); }
@@ -293,7 +294,8 @@ TEST(dense_refuses) {
   FAILS(TV_ESHAPE, "dense: inner sizes differ: [2, 3] by [2, 3]", tv_dense(x, x, NULL, TV_RELU));
   FAILS(TV_ESHAPE, "dense: bias has shape [3], not [4]",
         tv_dense(x, w, tv_ones(TV_F32, TV_SHAPE(3)), TV_RELU));
-  FAILS(TV_EDTYPE, "relu: does not take complex64", tv_dense(tv_astype(x, TV_C64), w, NULL, TV_RELU));
+  FAILS(TV_EDTYPE, "relu: does not take complex64",
+        tv_dense(tv_astype(x, TV_C64), w, NULL, TV_RELU));
 }
 
 TEST_MAIN("linalg", CASE(dense_has_the_bits_of_its_parts),

@@ -36,7 +36,8 @@ static tv_tensor *numbers(tv_dtype dtype, int rank, const int64_t *shape, uint64
   return x;
 }
 
-/* Every op of the table, deferred and at the call ----------------------------------------------- */
+/* Every op of the table, deferred and at the call -----------------------------------------------
+ */
 
 static void sweep(intptr_t op) {
   tvi_defer_above(1000);
@@ -87,7 +88,8 @@ TEST(conversions) {
   tv_eager_set(false);
 }
 
-/* Random graphs --------------------------------------------------------------------------------- */
+/* Random graphs ---------------------------------------------------------------------------------
+ */
 
 enum { VALUES = 22, LEAVES = 6 };
 
@@ -194,19 +196,20 @@ TEST(gradients_have_the_bits_of_eager_work) {
   tv_eager_set(false);
 }
 
-/* What is computed and stored ------------------------------------------------------------------- */
+/* What is computed and stored -------------------------------------------------------------------
+ */
 
 typedef struct {
   int64_t jobs, steps, stored;
 } work;
 
 static work done(void) { return (work){far_jobs(), far_steps(), far_stored()}; }
-#define DID(jobs_, steps_, stored_)         \
-  do {                                      \
-    EQUAL(done().jobs - at.jobs, jobs_);    \
-    EQUAL(done().steps - at.steps, steps_); \
+#define DID(jobs_, steps_, stored_)            \
+  do {                                         \
+    EQUAL(done().jobs - at.jobs, jobs_);       \
+    EQUAL(done().steps - at.steps, steps_);    \
     EQUAL(done().stored - at.stored, stored_); \
-    at = done();                            \
+    at = done();                               \
   } while (0)
 
 static tv_tensor *far_numbers(uint64_t seed) {

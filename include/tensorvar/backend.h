@@ -63,8 +63,8 @@ typedef struct tv_step {
 } tv_step;
 
 /** Elementwise ops over one shape, as if each were run by itself: the same bits. 1 <= n_steps <=
- *  TV_MAX_STEPS, n_inputs <= TV_MAX_PROGRAM_INPUTS, rank <= TV_MAX_PROGRAM_RANK. Results overlap no input, unless it is exactly
- *  one and that is compact. */
+ *  TV_MAX_STEPS, n_inputs <= TV_MAX_PROGRAM_INPUTS, rank <= TV_MAX_PROGRAM_RANK. Results overlap no
+ * input, unless it is exactly one and that is compact. */
 typedef struct tv_program {
   int rank;
   const int64_t *shape;

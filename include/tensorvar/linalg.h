@@ -49,9 +49,9 @@ typedef enum tv_activation {
  *
  *     tv_tensor *hidden = tv_dense(x, tv_read(w), tv_read(b), TV_RELU);
  *
- * The bits are those of tv_matmul, tv_add and the activation in turn. On the CPU bias and activation
- * of f32 and f64 are computed while a tile of the product is in cache, and a tape keeps the result
- * instead of what lies between.
+ * The bits are those of tv_matmul, tv_add and the activation in turn. On the CPU bias and
+ * activation of f32 and f64 are computed while a tile of the product is in cache, and a tape keeps
+ * the result instead of what lies between.
  *
  * Shapes    as tv_matmul; bias [n], or NULL for none
  * Dtypes    as tv_matmul and tv_add; tanh and sigmoid as tv_tanh and tv_sigmoid

@@ -41,7 +41,7 @@ typedef struct product {
   int64_t chunk;                                   /* tiles of a chunk */
   bool by_blas;
   tvi_product *loop;
-  const char *bias; /* NULL: none */
+  const char *bias;           /* NULL: none */
   tvi_loop *add, *activation; /* NULL: none */
 } product;
 
@@ -243,9 +243,7 @@ static tv_status narrow(tv_dtype to, int64_t elements, void *wide, void *out) {
 }
 
 static tvi_op op_of(tv_activation activation) {
-  return activation == TV_RELU ? TVI_OP_relu
-         : activation == TV_TANH ? TVI_OP_tanh
-                                 : TVI_OP_sigmoid;
+  return activation == TV_RELU ? TVI_OP_relu : activation == TV_TANH ? TVI_OP_tanh : TVI_OP_sigmoid;
 }
 
 tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream) {

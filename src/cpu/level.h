@@ -2,10 +2,10 @@
  * The inner loops, compiled once for each level of x86-64: what a level holds.
  *
  * loops.h, casts.h, folds.h, rows.h, steps.h, products.h and draws.h are the loops;
- * level_portable.c, level_v2.c, level_v3.c and level_v4.c compile them for the baseline, for SSE4.2,
- * for AVX2 and for AVX-512.
- * Every level gives the same bits, but for elementary functions: the first two have no fma, and
- * other last places than the latter two. Other processors have the first alone. */
+ * level_portable.c, level_v2.c, level_v3.c and level_v4.c compile them for the baseline, for
+ * SSE4.2, for AVX2 and for AVX-512. Every level gives the same bits, but for elementary functions:
+ * the first two have no fma, and other last places than the latter two. Other processors have the
+ * first alone. */
 #ifndef TVI_CPU_LEVEL_H
 #define TVI_CPU_LEVEL_H
 

@@ -19,7 +19,8 @@ enum {
   LINE = 64
 };
 
-/* Make ready ------------------------------------------------------------------------------------ */
+/* Make ready ------------------------------------------------------------------------------------
+ */
 
 /* Axes of size above 1, joined where every input walks two as one. */
 static void merge(tvi_fused *f, const tv_program *job) {
@@ -176,7 +177,7 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
   give_out(f);
   for (int k = 0; k < f->n_inputs; k++) {
     tvi_program_input *const x = &f->inputs[k];
-    x->step = x->how == TVI_ONE ? 0
+    x->step = x->how == TVI_ONE                               ? 0
               : x->how == TVI_DIRECT || x->how == TVI_BY_ROWS ? x->steps[f->rank - 1]
                                                               : x->item;
   }
@@ -184,13 +185,14 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
     tvi_program_step *const s = &f->steps[k];
     s->step[0] = s->item;
     for (int j = 0; j < s->n_inputs; j++)
-      s->step[1 + j] = s->in[j] < f->n_inputs ? f->inputs[s->in[j]].step
-                                              : f->steps[s->in[j] - f->n_inputs].item;
+      s->step[1 + j] =
+          s->in[j] < f->n_inputs ? f->inputs[s->in[j]].step : f->steps[s->in[j] - f->n_inputs].item;
   }
   return TV_OK;
 }
 
-/* Run ------------------------------------------------------------------------------------------- */
+/* Run -------------------------------------------------------------------------------------------
+ */
 
 void tvi_fused_begin(tvi_fused_run *run, const tvi_fused *f) {
   run->fused = f;

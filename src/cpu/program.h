@@ -23,10 +23,10 @@ typedef enum {
 typedef struct {
   tvi_fetch how;
   char *base;
-  int64_t item, step;            /* of an element; between elements of a block, in bytes */
+  int64_t item, step; /* of an element; between elements of a block, in bytes */
   const tv_operand *operand;
   int64_t steps[TV_MAX_PROGRAM_RANK]; /* of the merged axes */
-  int32_t slot;                  /* byte in the scratch; PERIODIC and PACKED */
+  int32_t slot;                       /* byte in the scratch; PERIODIC and PACKED */
 } tvi_program_input;
 
 typedef struct {
@@ -34,8 +34,8 @@ typedef struct {
   int n_inputs;
   int16_t in[TV_MAX_INPUTS]; /* values */
   int64_t step[1 + TV_MAX_INPUTS], item;
-  char *out;     /* NULL: only in a register */
-  int32_t slot;  /* byte in the scratch; -1: written straight to `out` */
+  char *out;    /* NULL: only in a register */
+  int32_t slot; /* byte in the scratch; -1: written straight to `out` */
 } tvi_program_step;
 
 /* A program made ready: axes merged, loops found, registers given out. */
@@ -43,9 +43,9 @@ typedef struct tvi_fused {
   int rank, n_inputs, n_steps;
   int64_t size, block, row; /* row: 0, or blocks end where rows of so many elements do */
   int64_t shape[TV_MAX_PROGRAM_RANK];
-  bool is_streamed;         /* results go around the caches */
-  double cost;              /* nanoseconds per element, a guess */
-  tv_dtype result;          /* of the last step */
+  bool is_streamed; /* results go around the caches */
+  double cost;      /* nanoseconds per element, a guess */
+  tv_dtype result;  /* of the last step */
   tvi_program_input inputs[TV_MAX_PROGRAM_INPUTS];
   tvi_program_step steps[TV_MAX_STEPS];
 } tvi_fused;

@@ -18,12 +18,12 @@
 
 enum {
   LANES = 16,
-  WIDTH = 512,       /* bytes of a row of accumulators on the stack */
-  MOST_WIDTH = 4096, /* on the heap: rows long enough for the memory, 16 of them in L2 */
-  LEVELS = 48,       /* of the counter: 2^48 runs */
-  ITEM = 16,         /* largest element */
+  WIDTH = 512,               /* bytes of a row of accumulators on the stack */
+  MOST_WIDTH = 4096,         /* on the heap: rows long enough for the memory, 16 of them in L2 */
+  LEVELS = 48,               /* of the counter: 2^48 runs */
+  ITEM = 16,                 /* largest element */
   LEAST_ROW = TVI_SHORT + 1, /* elements that are worth running a program for */
-  CHUNK = 64,        /* runs that one thread adds at a time; a power of two */
+  CHUNK = 64,                /* runs that one thread adds at a time; a power of two */
   LINES = TVI_LINES,
   RUNS = 8,  /* folded at a time */
   PACKED = 8 /* rows of the type that accumulates, made at a time */
@@ -168,7 +168,7 @@ typedef struct reduction {
   int64_t block;   /* results that one task takes, side by side if by columns */
   int64_t blocks, column_blocks;
   bool is_by_columns;
-  char *partials; /* [chunks, results]; NULL: a task gives whole results */
+  char *partials;         /* [chunks, results]; NULL: a task gives whole results */
   const tvi_fused *fused; /* not NULL: what computes the elements */
 } reduction;
 

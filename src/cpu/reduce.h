@@ -16,7 +16,7 @@ typedef struct tvi_line {
   tvi_fused_run *run;     /* not NULL: computes the elements, whose addresses are then only numbers:
                              `base` is the first one's */
   const char *base;
-  tvi_loop *load;         /* from the one to the other */
+  tvi_loop *load; /* from the one to the other */
 } tvi_line;
 
 /* The results, in C order, in fewest axes. */

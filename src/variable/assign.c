@@ -195,7 +195,8 @@ tv_status tv_variable_assign_slice(tv_variable *variable, const char *slice, tv_
                                        w.who, variable->value, variable->dtype, variable->device));
     tv_tensor *const part = whole ? tvi_scope_own(tvi_slice_view(w.who, whole, slice)) : NULL;
     int64_t steps[TV_MAX_RANK];
-    if (part && show_in(&w, x, part, steps) && !tvi_settle(x) && !tvi_stream_reads(x) && !tvi_stream_writes(part)) {
+    if (part && show_in(&w, x, part, steps) && !tvi_settle(x) && !tvi_stream_reads(x) &&
+        !tvi_stream_writes(part)) {
       status = part->size
                    ? tvi_write(w.who, variable->device, variable->dtype, part->data, part->steps,
                                part->rank, part->shape, x->dtype, x->data, steps)

@@ -70,8 +70,9 @@ static bool norm_works() { /* 1 and 3 are one apart from their mean, on either s
                                tv_ones(TV_F64, TV_SHAPE(2)), 0);
   double sum = 0;
   tv_eager_set(tv_eager_current());
-  return tv_evaluate(1, &y) == TV_OK && tv_item_f64(tv_sum(tv_square(y), TV_ALL_AXES), &sum) == TV_OK &&
-         sum == 4 && tv_dense(y, y, nullptr, TV_RELU) != nullptr;
+  return tv_evaluate(1, &y) == TV_OK &&
+         tv_item_f64(tv_sum(tv_square(y), TV_ALL_AXES), &sum) == TV_OK && sum == 4 &&
+         tv_dense(y, y, nullptr, TV_RELU) != nullptr;
 }
 
 static bool files_work() {
