@@ -204,7 +204,9 @@ tv_status tvi_program_reduce(const char *who, tv_tensor *x, tv_reduce *job, bool
 
 tv_status tvi_program_into(tv_tensor *x, tv_tensor *out) {
   program p;
-  begin(&p, x);
+  if (!begin(&p, x)) /* it has been settled, and is copied */
+    return tvi_write("program", x->device, x->dtype, out->data, out->steps, x->rank, x->shape,
+                     x->dtype, x->data, x->steps);
   const int last = p.job.n_steps - 1;
   p.is_stored[last] = false;
   p.steps[last].out = out->data;

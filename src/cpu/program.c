@@ -158,36 +158,33 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
     x->how = fetch_of(f, x);
     if (x->how == TVI_BY_ROWS) f->row = f->shape[f->rank - 1];
     if (x->how == TVI_DIRECT || x->how == TVI_PACKED) moved += f->size * x->item;
+    const bool is_in_place = x->how == TVI_DIRECT || x->how == TVI_BY_ROWS;
+    x->step = x->how == TVI_ONE ? 0 : is_in_place ? x->steps[f->rank - 1] : x->item;
   }
   for (int k = 0; k < f->n_steps; k++) {
     const tv_step *const from = &job->steps[k];
     tvi_program_step *const s = &f->steps[k];
     s->loop = loop_of(from);
-    if (!s->loop)
-      return tv_backend_fail(TV_EUNSUPPORTED, "program: the cpu has no loop for step %d", k);
+    if (!s->loop) {
+      tv_backend_fail(TV_EUNSUPPORTED, "program: the cpu has no loop for step %d", k);
+      return TV_EUNSUPPORTED;
+    }
     s->n_inputs = from->n_inputs;
     s->item = tvi_item(from->result);
     s->out = from->out;
-    for (int j = 0; j < s->n_inputs; j++) s->in[j] = (int16_t)from->in[j];
+    s->step[0] = s->item;
+    for (int j = 0; j < s->n_inputs; j++) {
+      const int value = from->in[j];
+      s->in[j] = (int16_t)value;
+      s->step[1 + j] =
+          value < f->n_inputs ? f->inputs[value].step : f->steps[value - f->n_inputs].item;
+    }
     f->cost += tvi_op_cost(from->op, from->dtype);
     if (s->out) moved += f->size * s->item;
   }
   f->result = job->steps[f->n_steps - 1].result;
   f->is_streamed = may_stream && moved > streamed_from();
   give_out(f);
-  for (int k = 0; k < f->n_inputs; k++) {
-    tvi_program_input *const x = &f->inputs[k];
-    x->step = x->how == TVI_ONE                               ? 0
-              : x->how == TVI_DIRECT || x->how == TVI_BY_ROWS ? x->steps[f->rank - 1]
-                                                              : x->item;
-  }
-  for (int k = 0; k < f->n_steps; k++) {
-    tvi_program_step *const s = &f->steps[k];
-    s->step[0] = s->item;
-    for (int j = 0; j < s->n_inputs; j++)
-      s->step[1 + j] =
-          s->in[j] < f->n_inputs ? f->inputs[s->in[j]].step : f->steps[s->in[j] - f->n_inputs].item;
-  }
   return TV_OK;
 }
 
@@ -285,12 +282,13 @@ static void run_block(tvi_fused_run *run, int64_t begin, int64_t n, char *result
   for (int k = 0; k < f->n_steps; k++) {
     const tvi_program_step *const s = &f->steps[k];
     char **const at = &run->at[f->n_inputs + k];
-    char *const out = s->out ? s->out + begin * s->item : result;
+    char *const stored = s->out ? s->out + begin * s->item : NULL;
+    char *const out = stored ? stored : result;
     if (s->slot < 0) *at = out;
     char *p[1 + TV_MAX_INPUTS] = {*at};
     for (int j = 0; j < s->n_inputs; j++) p[1 + j] = run->at[s->in[j]];
     s->loop(n, p, s->step);
-    if (s->out && s->slot >= 0) stream(out, *at, n * s->item);
+    if (stored && s->slot >= 0) stream(stored, run->scratch + s->slot, n * s->item);
   }
 }
 
