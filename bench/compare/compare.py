@@ -85,6 +85,22 @@ class Worker:
             raise Gone(f"{self.name}: ended") from None
         return self.answer()
 
+    def rest_until(self, limit):
+        """Wait until none of its threads runs: those of OpenBLAS and OpenMP watch for work for a while, on processors
+        that the next worker is to have."""
+        tasks = f"/proc/{self.process.pid}/task"
+        until, quiet = time.monotonic() + limit, 0
+        while quiet < 2 and time.monotonic() < until:
+            time.sleep(0.001)
+            try:
+                states = []
+                for task in os.listdir(tasks):
+                    with open(f"{tasks}/{task}/stat") as stat:
+                        states.append(stat.read().rsplit(")", 1)[1].split()[0])
+                quiet = 0 if "R" in states else quiet + 1
+            except OSError:  # a thread that ended meanwhile
+                quiet = 0
+
     def end(self):
         self.process.stdin.close()
         try:
@@ -100,8 +116,8 @@ def environment(threads, peer=""):
              if not key.startswith(("OPENBLAS", "OMP_", "GOMP_", "MKL_", "MALLOC_", "TV_", "XLA_", "JAX_", "TF_"))}
     for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
         clean[f"{library}_NUM_THREADS"] = str(threads)
-    clean.update(NUMEXPR_MAX_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu",
-                 NPROC=str(threads), PYTHONDONTWRITEBYTECODE="1")
+    clean.update(NUMEXPR_MAX_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="",
+                 JAX_PLATFORMS="cpu", NPROC=str(threads), PYTHONDONTWRITEBYTECODE="1")
     if peer == "torch:best":
         clean.update(KEPT_MEMORY)
     return clean
@@ -113,7 +129,7 @@ class Comparison:
         self.results = {}  # case, then threads, then peer: figures
         self.notes = []  # what was left out, and why
         self.versions, self.memory = {}, {}
-        self.peers, self.load = list(PEERS), os.getloadavg()
+        self.peers, self.load, self.begun = list(PEERS), os.getloadavg(), time.time()
         self.ours_is_wrong = False
         self.log = open(os.path.join(folder, "log"), "wb")  # what libraries print
 
@@ -130,7 +146,9 @@ class Comparison:
                       self.log)
         ours.begin()
         self.blas = ours.hello
-        with_kernel = dict(environment(threads), **({"OPENBLAS_CORETYPE": self.blas["kernel"]} if self.blas["kernel"] else {}))
+        with_kernel = environment(threads)
+        if self.blas["kernel"]:
+            with_kernel["OPENBLAS_CORETYPE"] = self.blas["kernel"]
         limits = Worker(LIMITS, [os.path.join(programs, "compare_limits"), str(threads)] +
                         ([self.blas["blas"]] if self.blas["kernel"] else []), with_kernel, self.log)
         self.versions[OURS] = self.blas["version"]
@@ -159,11 +177,15 @@ class Comparison:
         if got.shape != want.shape:
             return f"shape {got.shape}, expected {want.shape}"
         relative, absolute = case.tolerance
-        off = np.abs(got.astype(np.float64) - want)
-        bad = ~(off <= relative * np.abs(want) + absolute)
-        if not bad.any():
-            return ""
-        return f"{int(bad.sum())} of {bad.size} elements are off, by up to {float(np.nanmax(off)):.3g}"
+        got, want = np.ravel(got), np.ravel(want)
+        n_bad, worst, chunk = 0, 0.0, 1 << 17  # elements at a time: what fits into the cache
+        for first in range(0, want.size, chunk):
+            right = want[first:first + chunk]
+            off = np.abs(got[first:first + chunk] - right)
+            bad = ~(off <= relative * np.abs(right) + absolute)
+            if bad.any():
+                n_bad, worst = n_bad + int(bad.sum()), max(worst, float(np.nanmax(off)))
+        return f"{n_bad} of {want.size} elements are off, by up to {worst:.3g}" if n_bad else ""
 
     def prepare(self, case, worker, want, threads):
         """The variants of a worker that give the right result."""
@@ -192,16 +214,16 @@ class Comparison:
 
     def time(self, case, workers, threads):
         seconds = 0.01 if self.args.quick else 0.03
-        rounds = 3 if self.args.quick else 5 if threads == 2 else 3
+        rounds = 3 if self.args.quick or threads == 1 else 5
         samples, faults, busy = {}, {}, {}
         live = [(worker, variant) for worker, variants in workers for variant in variants]
         done = 0
         while done < rounds and live:
             turn = live[done % len(live):] + live[:done % len(live)]
             for worker, variant in turn:
-                time.sleep(0.004)  # threads of the last one stop to watch for work
                 try:
                     said = worker.ask("time", variant=variant, seconds=seconds)
+                    worker.rest_until(0.3)
                 except (Gone, Refused) as wrong:
                     self.note(f"{case.name}, {threads} threads: {worker.name} {variant}: {wrong}")
                     live = [one for one in live if one != (worker, variant)]
@@ -223,7 +245,8 @@ class Comparison:
                     break
         for (name, variant), processors in busy.items():
             if min(processors) > threads + 0.2:
-                self.note(f"{case.name}, {threads} threads: {name} {variant} kept {min(processors):.1f} processors busy")
+                self.note(f"{case.name}, {threads} threads: {name} {variant} keeps {min(processors):.1f} "
+                          "processors busy")
         return samples, faults
 
     def run_case(self, case, workers, threads):
@@ -251,8 +274,9 @@ class Comparison:
         found = self.results.setdefault(case.name, {}).setdefault(str(threads), {})
         for (name, variant), times in samples.items():
             quartiles = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
-            figures = {"variant": variant, "median": statistics.median(times), "quartiles": [quartiles[0], quartiles[2]],
-                       "rounds": len(times), "page_faults_per_call": round(min(f for f, _ in faults[name, variant]), 3)}
+            figures = {"variant": variant, "median": statistics.median(times),
+                       "quartiles": [quartiles[0], quartiles[2]], "rounds": len(times),
+                       "page_faults_per_call": round(min(f for f, _ in faults[name, variant]), 3)}
             if name == OURS:
                 figures["bytes_from_system"] = sum(held for _, held in faults[name, variant])
             if name not in found or figures["median"] < found[name]["median"]:
@@ -267,7 +291,7 @@ class Comparison:
         if ours:
             others = ", ".join(f"{name} {figures['median'] / ours['median']:.2f}" for name, figures in found.items()
                                if name != OURS)
-            print(f"{case.name:18} {threads} {ours['median'] * 1e6:12.3f} us; {others}", file=sys.stderr, flush=True)
+            print(f"{time.time() - self.begun:5.0f} s {case.name:16} {threads} {ours['median'] * 1e6:12.3f} us; {others}", file=sys.stderr, flush=True)
 
     def run(self):
         import cases
@@ -304,6 +328,12 @@ def python_with_peers(wanted):
     return wanted or os.environ.get("TV_BENCH_PYTHON") or sys.executable
 
 
+def scratch():
+    """Where inputs and results lie, 1.5 GB: in memory if there is room."""
+    memory = "/dev/shm"
+    return memory if os.path.isdir(memory) and shutil.disk_usage(memory).free > 3 << 30 else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
@@ -327,7 +357,7 @@ def main():
     chosen = [case for case in cases.all_cases() if not args.only or fnmatch.fnmatch(case.name, args.only)]
     if not chosen:
         sys.exit(f"compare: no case is called {args.only}")
-    folder = tempfile.mkdtemp(prefix="compare-")
+    folder = tempfile.mkdtemp(prefix="compare-", dir=scratch())
     begun = time.time()
     comparison = Comparison(args, folder, chosen)
     try:

@@ -62,8 +62,10 @@ class Line:
         self.case, self.threads = case, threads
         self.found = comparison.results[case.name][str(threads)]
         self.goals = case.goals_at(threads)
-        self.values = {kind: value_of(kind, case, self.found, comparison, threads) for kind in KINDS
-                       if kind in self.goals or kind in COLUMNS and (kind != "limit" or case.limit not in ("", "sgemm"))}
+        wanted = [kind for kind in KINDS if kind in self.goals or kind in COLUMNS]
+        if case.limit in ("", "sgemm"):
+            wanted.remove("limit")
+        self.values = {kind: value_of(kind, case, self.found, comparison, threads) for kind in wanted}
 
     def met(self, kind):
         value, goal = self.values[kind], self.goals[kind]
@@ -125,7 +127,8 @@ def commit():
 
 
 def table(head, rows):
-    return ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)] + ["| " + " | ".join(r) + " |" for r in rows] + [""]
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return [lines[0], "|" + " --- |" * len(head), *lines[1:], ""]
 
 
 def goal_tables(lines):
@@ -148,7 +151,7 @@ def goal_tables(lines):
 
 def all_medians(comparison, lines):
     names = [name for name in (OURS, *comparison.peers) if any(name in line.found for line in lines)]
-    text = ["## Medians and quartiles", "", "Time of a call; the variant, where a peer has several, is its fastest.", ""]
+    text = ["## Medians and quartiles", "", "Time of a call; of several variants the fastest.", ""]
     for threads in (2, 1):
         rows = []
         for line in (one for one in lines if one.threads == threads):
@@ -183,11 +186,11 @@ def steady_state(comparison, lines):
             for line in lines if line.case.group.startswith("training")]
     text = []
     if rows:
-        text += ["## Steady-state training", "", "Page faults a step once warm, and bytes that libtensorvar's allocator asked "
-                 "of the system during all timed steps.", ""]
+        text += ["## Steady-state training", "", "Page faults a step once warm, and bytes that libtensorvar's "
+                 "allocator asked of the system during all timed steps.", ""]
         text += table(["work", "threads", "ours, faults", "ours, bytes", "eager, faults", "T, faults"], rows)
     if comparison.memory:
-        names = [name for name in (OURS, *comparison.peers) if any(name in found for found in comparison.memory.values())]
+        names = [name for name in (OURS, *comparison.peers) if any(name in of for of in comparison.memory.values())]
         text += ["Peak memory of each process after all training steps, start included (MiB):", ""]
         text += table(["threads", *names], [[plural(threads), *(f"{found[name] / 2**20:.0f}" if name in found else ""
                                                                 for name in names)]
@@ -197,11 +200,11 @@ def steady_state(comparison, lines):
 
 ABOUT = """
 Ratios are times of the other library over ours: above 1, ours is faster. *eager* is PyTorch as installed, with the
-threads set. *T* is PyTorch at its best: the fastest of eager, memory kept by glibc, results written into `out=`, its own
-fused ops and optimizers. JAX is jitted and waited for, with donated state; TensorFlow is the faster of eager,
+threads set. *T* is PyTorch at its best: the fastest of eager, memory kept by glibc, results written into `out=`, its
+own fused ops and optimizers. JAX is jitted and waited for, with donated state; TensorFlow is the fastest of eager,
 `tf.function` and XLA. Every result is held against NumPy in float64 before it is timed, and kept while the next is
 computed, as `r = f()` does. Processes are timed in turn, several rounds each; those 10 times slower than ours get two.
-The limit is the time to move the same bytes, without computing; where that is in the shared cache a share above 1 can be.
+The limit is the time to move as many bytes without computing; ours may use the shared cache and come above 1.
 One-element figures of the peers are from Python.
 """
 
@@ -212,8 +215,8 @@ def page(comparison, lines, seconds, plot):
     text = [f"# libtensorvar beside other libraries, {comparison.args.date}", "", f"{machine()}.", ""]
     text += ["Versions: " + ", ".join(f"{name} {version}" for name, version in comparison.versions.items() if version) +
              f"; OpenBLAS kernels of libtensorvar: {comparison.blas['kernel'] or 'none'}; commit {commit()}. " +
-             f"Load average {comparison.load[0]:.1f} at the start and {os.getloadavg()[0]:.1f} at the end, {seconds / 60:.1f} "
-             "minutes." + (" A short run (`--quick`)." if comparison.args.quick else ""), ""]
+             f"Load average {comparison.load[0]:.1f} at the start and {os.getloadavg()[0]:.1f} at the end, "
+             f"{seconds / 60:.1f} minutes." + (" A short run (`--quick`)." if comparison.args.quick else ""), ""]
     text += [f"![ratios]({plot})", "", f"**{len(goals) - len(missed)} of {len(goals)} goals met.**", ""]
     if missed:
         text += ["Not met:", ""] + table(["work", "threads", "held against", "value and goal"], [
@@ -242,8 +245,9 @@ def svg(lines):
     def x(value):
         return left + width * (min(max(math.log10(value), low), high) - low) / (high - low)
 
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 30}" height="{height}" font-family="sans-serif" '
-           'font-size="11">', f'<rect width="{left + width + 30}" height="{height}" fill="white"/>',
+    size = f'width="{left + width + 30}" height="{height}"'
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">',
+           f'<rect {size} fill="white"/>',
            f'<text x="{left}" y="18" font-size="14">Time of other libraries over libtensorvar\'s, two threads '
            '(dot: ratio; bar: goal)</text>']
     for k, (label, colour) in enumerate(SERIES.values()):
@@ -259,17 +263,20 @@ def svg(lines):
         for kind, (_, colour) in SERIES.items():
             if kind in line.goals:
                 at = x(line.goals[kind])
-                out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 7}" y2="{y + 7}" stroke="{colour}" stroke-width="2"/>')
+                out.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y - 7}" y2="{y + 7}" stroke="{colour}" '
+                           'stroke-width="2"/>')
             if line.values.get(kind):
-                out.append(f'<circle cx="{x(line.values[kind]):.1f}" cy="{y}" r="4" fill="{colour}" fill-opacity=".8"/>')
+                at = x(line.values[kind])
+                out.append(f'<circle cx="{at:.1f}" cy="{y}" r="4" fill="{colour}" fill-opacity=".8"/>')
     return "\n".join(out + ["</svg>", ""])
 
 
 def write(comparison, path, seconds):
     lines = list(lines_of(comparison))
     with open(path + ".json", "w") as out:
-        json.dump({"date": comparison.args.date, "machine": machine(), "versions": comparison.versions, "commit": commit(),
-                   "memory": comparison.memory, "notes": comparison.notes, "results": comparison.results}, out, indent=1)
+        json.dump({"date": comparison.args.date, "machine": machine(), "versions": comparison.versions,
+                   "commit": commit(), "memory": comparison.memory, "notes": comparison.notes,
+                   "results": comparison.results}, out, indent=1)
         out.write("\n")
     with open(path + ".svg", "w") as out:
         out.write(svg(lines))

@@ -21,6 +21,13 @@ import time
 
 import numpy as np
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+
+from cases import Case  # noqa: E402
+
+CHANGED = ("adam", "adam_stuck", "sgd_step", "adam_step", "recorded", "chain")  # ops that change their operands
+
 
 def peak_memory():
     with open("/proc/self/status") as lines:
@@ -40,19 +47,21 @@ class Worker:
         self.peer, self.folder, self.jobs = peer, folder, {}
 
     def operands(self, op, size):
-        from cases import Case
-
         for name in Case(op, size, "").operands():
             path = os.path.join(self.folder, f"{name}_{size}.npy")
             if os.path.exists(path):
                 yield self.peer.load(np.load(path))
+            else:
+                return  # a perceptron of two layers has no w3
 
     def prepare(self, op, size, **_):
-        self.jobs = {}
+        self.jobs, operands = {}, None
         for variant, make in self.peer.OPS.get(op, {}).items():
             if getattr(make, "sizes", None) and size not in make.sizes:
                 continue
-            made = make(*self.operands(op, size))
+            if operands is None or op in CHANGED:
+                operands = list(self.operands(op, size))
+            made = make(*operands)
             self.jobs[variant] = made if isinstance(made, tuple) else (made, None)
         return {"variants": list(self.jobs)}
 
@@ -102,8 +111,6 @@ def main():
     name, folder, threads = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:0] = [here, os.path.dirname(here)]
 
     def answer(**line):
         answers.write(json.dumps(line) + "\n")
