@@ -13,6 +13,7 @@ import datetime
 import fnmatch
 import json
 import os
+import resource
 import select
 import shutil
 import statistics
@@ -25,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
-# Memory kept by glibc: of the peers only PyTorch's best has it, see facts on fresh pages in the report.
+# Memory kept by glibc: of the peers PyTorch at its best alone is given that.
 KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34), "MALLOC_TOP_PAD_": str(1 << 28)}
 OURS, LIMITS = "libtensorvar", "limits"
 PEERS = {
@@ -123,13 +124,27 @@ def environment(threads, peer=""):
     return clean
 
 
+def busy_seconds():
+    """Of all processors, since the start of the computer."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, softirq, steal = (int(field) for field in stat.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds():
+    """Of this process and the workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
 class Comparison:
     def __init__(self, args, folder, cases):
         self.args, self.folder, self.cases = args, folder, cases
         self.results = {}  # case, then threads, then peer: figures
         self.notes = []  # what was left out, and why
         self.versions, self.memory = {}, {}
-        self.peers, self.load, self.begun = list(PEERS), os.getloadavg(), time.time()
+        self.peers, self.begun = list(PEERS), time.time()
+        self.disturbed = 0.0  # share of the processors' time that other processes took
         self.ours_is_wrong = False
         self.log = open(os.path.join(folder, "log"), "wb")  # what libraries print
 
@@ -172,7 +187,7 @@ class Comparison:
     def is_right(self, case, path, want):
         import numpy as np
 
-        got = np.load(path)
+        got = np.load(path, mmap_mode="r")
         got = got[::case.every] if case.every > 1 else got
         if got.shape != want.shape:
             return f"shape {got.shape}, expected {want.shape}"
@@ -291,11 +306,14 @@ class Comparison:
         if ours:
             others = ", ".join(f"{name} {figures['median'] / ours['median']:.2f}" for name, figures in found.items()
                                if name != OURS)
-            print(f"{time.time() - self.begun:5.0f} s {case.name:16} {threads} {ours['median'] * 1e6:12.3f} us; {others}", file=sys.stderr, flush=True)
+            since, took = time.time() - self.begun, ours["median"] * 1e6
+            print(f"{since:5.0f} s {case.name:16} {threads} {took:12.3f} us; {others}", file=sys.stderr,
+                  flush=True)
 
     def run(self):
         import cases
 
+        busy, own = busy_seconds(), own_seconds()
         wanted = {}
         for case in self.cases:
             wanted.setdefault(case.size, set()).update(case.operands())
@@ -317,15 +335,12 @@ class Comparison:
             finally:
                 for worker in workers:
                     worker.end()
+        others = busy_seconds() - busy - (own_seconds() - own)
+        self.disturbed = max(0, others) / (time.time() - self.begun) / os.cpu_count()
 
     def measure_memory(self, case, workers, threads):
         if "memory" in case.goals:
             self.memory[str(threads)] = {w.name: w.ask("peak")["bytes"] for w in workers if w.name != LIMITS}
-
-
-def python_with_peers(wanted):
-    """The Python to run: the one told, else this one."""
-    return wanted or os.environ.get("TV_BENCH_PYTHON") or sys.executable
 
 
 def scratch():
@@ -343,11 +358,10 @@ def main():
     parser.add_argument("--python", help="a Python that has the peers; else TV_BENCH_PYTHON, else this one")
     parser.add_argument("--date", default=datetime.date.today().isoformat(), help="for the names of the results")
     args = parser.parse_args()
-    args.python = python_with_peers(args.python)
-    if os.path.realpath(args.python) != os.path.realpath(sys.executable) or args.python != sys.executable:
-        if not os.environ.get("TV_COMPARE_STARTED"):  # NumPy, which the checks need, is there
-            os.environ["TV_COMPARE_STARTED"] = "1"
-            os.execv(args.python, [args.python, os.path.abspath(__file__), *sys.argv[1:]])
+    args.python = args.python or os.environ.get("TV_BENCH_PYTHON") or sys.executable
+    if not os.environ.get("TV_COMPARE_STARTED"):  # under that Python, which has the NumPy that checks need
+        os.environ.update(KEPT_MEMORY, TV_COMPARE_STARTED="1")
+        os.execv(args.python, [args.python, os.path.abspath(__file__), *sys.argv[1:]])
     args.out, args.build = os.path.abspath(args.out), os.path.abspath(args.build)
     os.makedirs(args.out, exist_ok=True)
 
@@ -358,13 +372,12 @@ def main():
     if not chosen:
         sys.exit(f"compare: no case is called {args.only}")
     folder = tempfile.mkdtemp(prefix="compare-", dir=scratch())
-    begun = time.time()
     comparison = Comparison(args, folder, chosen)
     try:
         comparison.run()
     finally:
         shutil.rmtree(folder)
-    report.write(comparison, os.path.join(args.out, f"{args.date}-compare"), time.time() - begun)
+    report.write(comparison, os.path.join(args.out, f"{args.date}-compare"))
     if comparison.ours_is_wrong:
         sys.exit("compare: a result of libtensorvar is wrong; see the notes")
 

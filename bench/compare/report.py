@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import subprocess
+import time
 
 from cases import AT_MOST, KINDS
 
@@ -209,14 +210,23 @@ One-element figures of the peers are from Python.
 """
 
 
-def page(comparison, lines, seconds, plot):
+def circumstances(comparison):
+    minutes = f"{(time.time() - comparison.begun) / 60:.1f} minutes"
+    text = [minutes + (", a short run (`--quick`)" if comparison.args.quick else "") +
+            f"; other processes took {100 * comparison.disturbed:.0f} % of the processors meanwhile.", ""]
+    if comparison.disturbed > 0.05:
+        text += ["**The computer was not idle: these figures are no evidence.** Libraries whose threads wait for one "
+                 "another by watching (OpenMP's) then lose whole slices of the scheduler at every barrier.", ""]
+    return text
+
+
+def page(comparison, lines, plot):
     goals = [(line, kind) for line in lines for kind in line.goals if line.values[kind] is not None]
     missed = [(line, kind) for line, kind in goals if not line.met(kind)]
     text = [f"# libtensorvar beside other libraries, {comparison.args.date}", "", f"{machine()}.", ""]
     text += ["Versions: " + ", ".join(f"{name} {version}" for name, version in comparison.versions.items() if version) +
-             f"; OpenBLAS kernels of libtensorvar: {comparison.blas['kernel'] or 'none'}; commit {commit()}. " +
-             f"Load average {comparison.load[0]:.1f} at the start and {os.getloadavg()[0]:.1f} at the end, "
-             f"{seconds / 60:.1f} minutes." + (" A short run (`--quick`)." if comparison.args.quick else ""), ""]
+             f"; OpenBLAS kernels of libtensorvar: {comparison.blas['kernel'] or 'none'}; commit {commit()}.", ""]
+    text += circumstances(comparison)
     text += [f"![ratios]({plot})", "", f"**{len(goals) - len(missed)} of {len(goals)} goals met.**", ""]
     if missed:
         text += ["Not met:", ""] + table(["work", "threads", "held against", "value and goal"], [
@@ -271,15 +281,15 @@ def svg(lines):
     return "\n".join(out + ["</svg>", ""])
 
 
-def write(comparison, path, seconds):
+def write(comparison, path):
     lines = list(lines_of(comparison))
     with open(path + ".json", "w") as out:
         json.dump({"date": comparison.args.date, "machine": machine(), "versions": comparison.versions,
-                   "commit": commit(), "memory": comparison.memory, "notes": comparison.notes,
-                   "results": comparison.results}, out, indent=1)
+                   "commit": commit(), "disturbed": comparison.disturbed, "memory": comparison.memory,
+                   "notes": comparison.notes, "results": comparison.results}, out, indent=1)
         out.write("\n")
     with open(path + ".svg", "w") as out:
         out.write(svg(lines))
     with open(path + ".md", "w") as out:
-        out.write(page(comparison, lines, seconds, os.path.basename(path) + ".svg"))
+        out.write(page(comparison, lines, os.path.basename(path) + ".svg"))
     print(f"compare: {path}.md")
