@@ -118,7 +118,7 @@ tv_tensor *tv_reshape(tv_tensor *x, int rank, const int64_t *shape) {
 /* Order of axes ------------------------------------------------------------------------------ */
 
 static tv_tensor *permuted_back(const tvi_saved *s, tv_tensor *g) {
-  int64_t inverse[TV_MAX_RANK];
+  int64_t inverse[TV_MAX_RANK] = {0};
   for (int k = 0; k < s->spec->rank; k++) inverse[s->numbers[k]] = k;
   return tv_permute_dims(g, s->spec->rank, inverse);
 }

@@ -201,7 +201,7 @@ static void choose_tiles(product *p, int64_t batch) {
 /* Nanoseconds on one thread, roughly. */
 static double cost(const product *p) {
   const double work = (double)p->m * (double)p->n * (double)p->k * (double)p->item;
-  const double batch = (double)(p->tiles / (p->tiles_m * p->tiles_n));
+  const double batch = (double)p->tiles / (double)(p->tiles_m * p->tiles_n);
   return batch * (20 + work * (p->by_blas ? .0025 : .01));
 }
 
@@ -248,7 +248,7 @@ static tvi_op op_of(tv_activation activation) {
 
 tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream) {
   (void)self, (void)stream;
-  int64_t batch = 1, steps[2][TV_MAX_RANK];
+  int64_t batch = 1, steps[2][TV_MAX_RANK] = {{0}};
   for (int axis = 0; axis < job->batch_rank; axis++) batch *= job->batch_shape[axis];
   const int64_t elements = batch * job->m * job->n;
   if (elements == 0) return TV_OK;

@@ -5,6 +5,7 @@
  * The last axis is the inner loop. Where another operand is walked across its memory by it (a
  * transposition), the two axes concerned are cut into tiles, so that cache lines are used whole. */
 #include "plan.h"
+#include "streamed.h"
 
 #include <string.h>
 #ifdef __SSE2__
@@ -200,21 +201,12 @@ static bool turn_tile(int64_t item, void *to, const char *from, int64_t step, in
       return false;
   }
 }
-
-/* Assumes: `to` begins a cache line, n is whole ones; so does and is `from`. */
-static void stream(char *to, const char *from, int64_t n) {
-  for (int64_t i = 0; i < n; i += 16)
-    _mm_stream_si128((void *)(to + i), _mm_load_si128((const void *)(from + i)));
-}
-static void stream_end(void) { _mm_sfence(); }
 #else
 static bool turn_tile(int64_t item, void *to, const char *from, int64_t step, int64_t rows,
                       int64_t columns) {
   (void)item, (void)to, (void)from, (void)step, (void)rows, (void)columns;
   return false;
 }
-static void stream(char *to, const char *from, int64_t n) { memcpy(to, from, (size_t)n); }
-static void stream_end(void) {}
 #endif
 
 static void pack(int64_t item, void *to, const char *from, int64_t row_step, int64_t step,
@@ -311,7 +303,7 @@ static void run_tile(const run *r, tile *t) {
   const bool is_streamed = r->is_streamed && t->columns == TILE;
   for (int64_t j = 0; j < t->rows; j++) {
     if (is_streamed)
-      stream(t->p[0], t->p[1], TILE * plan->items[0]);
+      tvi_stream(t->p[0], t->p[1], TILE * plan->items[0]);
     else
       r->loop(t->columns, t->p, steps);
     for (int k = 0; k < n_operands; k++) t->p[k] += row_steps[k];
@@ -331,7 +323,7 @@ static void run_tiles(void *context, int64_t i) {
     }
     run_tile(r, &t);
   }
-  if (r->is_streamed) stream_end();
+  if (r->is_streamed) tvi_stream_end();
 }
 
 /* Whether it is a large copy whose rows of tiles are cache lines, turned in a buffer. */

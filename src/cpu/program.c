@@ -6,17 +6,14 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #include "plan.h"
+#include "streamed.h"
 
 enum {
   CHUNK = 16384,   /* elements that a thread takes at a time */
   REGISTER = 2048, /* bytes of a block */
-  LONG = 128,      /* elements of a row that is worth a block of its own */
-  LINE = 64
+  LONG = 128       /* elements of a row that is worth a block of its own */
 };
 
 /* Make ready ------------------------------------------------------------------------------------
@@ -253,28 +250,6 @@ static void fetch_inputs(tvi_fused_run *run, int64_t begin, int64_t n) {
   }
 }
 
-/* Copies around the caches. */
-static void stream(char *to, const char *from, int64_t bytes) {
-#ifdef __SSE2__
-  if (((uintptr_t)to | (uintptr_t)from) % 16 == 0) {
-    int64_t at = 0;
-    for (; at + LINE <= bytes; at += LINE) {
-      const __m128i *const in = (const void *)(from + at);
-      __m128i *const out = (void *)(to + at);
-      const __m128i a = in[0], b = in[1], c = in[2], d = in[3];
-      _mm_stream_si128(out, a);
-      _mm_stream_si128(out + 1, b);
-      _mm_stream_si128(out + 2, c);
-      _mm_stream_si128(out + 3, d);
-    }
-    to += at;
-    from += at;
-    bytes -= at;
-  }
-#endif
-  memcpy(to, from, (size_t)bytes);
-}
-
 /* One block. `result`: where the last step's elements go that the program does not store. */
 static void run_block(tvi_fused_run *run, int64_t begin, int64_t n, char *result) {
   const tvi_fused *const f = run->fused;
@@ -288,7 +263,7 @@ static void run_block(tvi_fused_run *run, int64_t begin, int64_t n, char *result
     char *p[1 + TV_MAX_INPUTS] = {*at};
     for (int j = 0; j < s->n_inputs; j++) p[1 + j] = run->at[s->in[j]];
     s->loop(n, p, s->step);
-    if (stored && s->slot >= 0) stream(stored, run->scratch + s->slot, n * s->item);
+    if (stored && s->slot >= 0) tvi_stream(stored, run->scratch + s->slot, n * s->item);
   }
 }
 
@@ -316,13 +291,11 @@ static void task(void *context, int64_t i) {
   tvi_fused_begin(&run, f);
   const int64_t begin = i * CHUNK, end = begin + CHUNK;
   run_range(&run, begin, end < f->size ? end : f->size, NULL);
-#ifdef __SSE2__
-  if (f->is_streamed) _mm_sfence();
-#endif
+  if (f->is_streamed) tvi_stream_end();
 }
 
-tv_status tvi_cpu_program(void *self, const tv_program *job, void *stream_) {
-  (void)self, (void)stream_;
+tv_status tvi_cpu_program(void *self, const tv_program *job, void *stream) {
+  (void)self, (void)stream;
   tvi_fused f;
   const tv_status status = tvi_fused_make(&f, job, true);
   if (status || f.size == 0) return status;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The same bits for 1, 2 and 7 threads, in two runs, and for every layout."""
+"""The same bits for 1, 2, 3 and 7 threads, in two runs, and for every layout."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from numbers_of import ALL, array_of, storage
 from reference import REFUSES
 from tensorvar_array import BY_NAME, OPS, native, random, recorder
 
-THREADS = (1, 2, 7)
+THREADS = (1, 2, 3, 7)
 EXAMPLES = os.environ.get("TENSORVAR_EXAMPLES")
 DATA = Path(__file__).resolve().parents[2] / "data"
 FLOATING = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
