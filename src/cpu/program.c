@@ -122,7 +122,7 @@ static void give_out(tvi_fused *f) {
 
 /* Above the share of the last cache that one program may count on, results that go around the
  * caches save the read of what they overwrite. */
-static int64_t streamed_from(void) {
+int64_t tvi_streamed_from(void) {
   static _Atomic int64_t known;
   int64_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
   if (bytes == 0) {
@@ -172,7 +172,7 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
     if (s->out) moved += f->size * s->item;
   }
   f->result = job->steps[f->n_steps - 1].result;
-  f->is_streamed = may_stream && moved > streamed_from();
+  f->is_streamed = may_stream && moved > tvi_streamed_from();
   give_out(f);
   for (int k = 0; k < f->n_inputs; k++) {
     tvi_program_input *const x = &f->inputs[k];

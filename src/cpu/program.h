@@ -57,6 +57,9 @@ typedef struct {
   _Alignas(64) char scratch[TVI_SCRATCH];
 } tvi_fused_run;
 
+/* Bytes read and written by one job from which its results go around the caches. */
+int64_t tvi_streamed_from(void);
+
 /* may_stream: large results may go around the caches, since nobody reads them soon. */
 tv_status tvi_fused_make(tvi_fused *fused, const tv_program *job, bool may_stream);
 void tvi_fused_begin(tvi_fused_run *run, const tvi_fused *fused);
