@@ -112,7 +112,7 @@ tv_status tvi_cpu_select(void *self, const tv_select *job, void *stream) {
   for (int k = 0; k < TVI_SELECT_ITEMS; k++)
     if (job->row_bytes == 1 << k) s.loop = job->is_inverse ? s.of->unpack[k] : s.of->pack[k];
   const double moved = (double)(job->n + job->count) * (double)job->row_bytes;
-  each_chunk(&s, (double)job->n * .1 + moved * .05, CHUNK_BYTES / (job->run * (1 + job->row_bytes)),
-             select_chunk);
+  each_chunk(&s, (double)job->n * (s.loop ? .05 : 2) + moved * .01,
+             CHUNK_BYTES / (job->run * (1 + job->row_bytes)), select_chunk);
   return TV_OK;
 }

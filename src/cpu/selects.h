@@ -3,8 +3,8 @@
  * Included by level_v*.c, once per level.
  *
  * The plain loops have no branch that the mask decides, since masks are hard to guess. AVX-512
- * packs a register at a time, which no compiler makes of a loop: 4 to 8 times faster in cache. It
- * stores from a register under a mask; the form that packs to memory is slow on some processors. */
+ * packs a register at a time, which no compiler makes of a loop: 2 to 6 times faster in cache. It
+ * packs in a register and stores that; the form that packs to memory is slow on some processors. */
 
 /* How many of n bytes are not 0. Lanes of a byte hold what 255 rows of them can come to. */
 static int64_t count_chosen(const uint8_t *mask, int64_t n) {
@@ -39,20 +39,21 @@ typedef struct {
       at += mask[i] != 0;                                                                  \
     }                                                                                      \
   }
-/* What is not chosen reads an element too, the one that is next; after the last there is none. */
-#define UNPACK(name, T)                                                                      \
+/* What is not chosen reads an element too, the one that is next; after the last there is none. Its
+ * bits are masked away: of a choice the compiler may make a branch. */
+#define UNPACK(name, T, value_where)                                                         \
   static void unpack_##name(const uint8_t *mask, int64_t n, int64_t count, const void *from, \
                             void *to) {                                                      \
-    const T zero = {0};                                                                      \
     const char *const in = from;                                                             \
     char *const out = to;                                                                    \
     int64_t i = 0;                                                                           \
     for (int64_t at = 0; at < count && i < n; i++) {                                         \
+      const uint64_t is_chosen = mask[i] != 0, bits = ~(is_chosen - 1);                      \
       T value;                                                                               \
       memcpy(&value, in + at * (int64_t)sizeof(T), sizeof(T));                               \
-      value = mask[i] ? value : zero;                                                        \
+      value_where;                                                                           \
       memcpy(out + i * (int64_t)sizeof(T), &value, sizeof(T));                               \
-      at += mask[i] != 0;                                                                    \
+      at += (int64_t)is_chosen;                                                              \
     }                                                                                        \
     memset(out + i * (int64_t)sizeof(T), 0, (size_t)(n - i) * sizeof(T));                    \
   }
@@ -111,12 +112,13 @@ static void store_8(uint64_t *at, uint32_t lanes, __m512i x) {
       }                                                                                        \
     }                                                                                          \
     for (; i < n; i += 64) {                                                                   \
-      uint64_t chosen = mask_bits(mask + i, n - i);                                            \
-      for (const T *at = in + i; chosen; at += lanes, chosen >>= lanes) {                      \
-        const part some = (part)chosen;                                                        \
+      const uint64_t here = n - i < 64 ? (UINT64_C(1) << (n - i)) - 1 : ~UINT64_C(0);          \
+      const uint64_t chosen = mask_bits(mask + i, n - i);                                      \
+      for (int k = 0; k < 64; k += lanes) {                                                    \
+        const part some = (part)(chosen >> k);                                                 \
         const int so_many = __builtin_popcount(some);                                          \
-        store_##name(out, low_bits(so_many),                                                   \
-                     _mm512_maskz_compress_epi##bits(some, load_##name(some, at)));            \
+        const __m512i x = load_##name((part)(here >> k), in + i + k);                          \
+        store_##name(out, low_bits(so_many), _mm512_maskz_compress_epi##bits(some, x));        \
         out += so_many;                                                                        \
       }                                                                                        \
     }                                                                                          \
@@ -148,13 +150,13 @@ PACK(1, uint8_t)
 PACK(2, uint16_t)
 PACK(4, uint32_t)
 PACK(8, uint64_t)
-UNPACK(1, uint8_t)
-UNPACK(2, uint16_t)
-UNPACK(4, uint32_t)
-UNPACK(8, uint64_t)
+UNPACK(1, uint8_t, value = (uint8_t)(value & bits))
+UNPACK(2, uint16_t, value = (uint16_t)(value & bits))
+UNPACK(4, uint32_t, value = (uint32_t)(value & bits))
+UNPACK(8, uint64_t, value = (uint64_t)(value & bits))
 #endif
 PACK(16, select_pair)
-UNPACK(16, select_pair)
+UNPACK(16, select_pair, (value.words[0] &= bits, value.words[1] &= bits))
 #undef PACK
 #undef UNPACK
 
