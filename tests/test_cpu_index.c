@@ -30,6 +30,55 @@ TEST(gather_takes_rows) {
   tv_threads_set(0);
 }
 
+/* Tables beyond the caches, results that go around them. */
+TEST(gather_takes_rows_that_are_far) {
+  static const int64_t rows[] = {16, 32, 64, 272, 1028};
+  for (int r = 0; r < 5; r++) {
+    const int64_t n = (INT64_C(1) << 20) / rows[r], k = (INT64_C(24) << 20) / rows[r];
+    char *const in = malloc((size_t)(n * rows[r])), *const out = malloc((size_t)(k * rows[r]));
+    int64_t *const indices = malloc((size_t)k * 8);
+    CHECK(in && out && indices);
+    for (int64_t i = 0; i < n * rows[r]; i++) in[i] = (char)cpu_random();
+    for (int64_t i = 0; i < k; i++) indices[i] = (int64_t)(cpu_random() % (uint64_t)n);
+    const tv_gather job = {TV_I8, 1, n, k, rows[r], in, indices, out};
+    OK(tvi_cpu_gather(NULL, &job, NULL));
+    for (int64_t i = 0; i < k; i++)
+      CHECK(!memcmp(out + i * rows[r], in + indices[i] * rows[r], (size_t)rows[r]));
+    free(in);
+    free(out);
+    free(indices);
+  }
+}
+
+/* Rows without a call for each, near and far, with duplicates: sums of whole numbers. */
+TEST(scatter_adds_short_rows) {
+  static const int64_t tables[] = {3, 200000};
+  for (int t = 0; t < 2; t++)
+    for (int64_t inner = 1; inner < 30; inner += 7) {
+      const int64_t n = tables[t], k = 5000, size = 2 * n * inner;
+      int64_t indices[5000];
+      float *const in = malloc((size_t)(2 * k * inner) * 4), *const out = malloc((size_t)size * 4);
+      double *const in_f64 = malloc((size_t)(2 * k * inner) * 8);
+      double *const want = malloc((size_t)size * 8), *const out_f64 = malloc((size_t)size * 8);
+      CHECK(in && out && in_f64 && want && out_f64);
+      for (int64_t i = 0; i < k; i++) indices[i] = (int64_t)(cpu_random() % (uint64_t)n);
+      for (int64_t i = 0; i < 2 * k * inner; i++) in_f64[i] = in[i] = (float)(cpu_random() % 1000);
+      for (int64_t i = 0; i < size; i++) want[i] = out_f64[i] = out[i] = (float)(i % 5);
+      for (int64_t i = 0; i < 2 * k * inner; i++)
+        want[(i / inner / k * n + indices[i / inner % k]) * inner + i % inner] += in_f64[i];
+      const tv_gather job = {TV_F32, 2, n, k, inner, in, indices, out};
+      const tv_gather wide = {TV_F64, 2, n, k, inner, in_f64, indices, out_f64};
+      OK(tvi_cpu_scatter_add(NULL, &job, NULL));
+      OK(tvi_cpu_scatter_add(NULL, &wide, NULL));
+      for (int64_t i = 0; i < size; i++) CHECK((double)out[i] == want[i] && out_f64[i] == want[i]);
+      free(in);
+      free(in_f64);
+      free(out);
+      free(out_f64);
+      free(want);
+    }
+}
+
 TEST(scatter_adds_in_order) {
   enum { OUTER = 2, N = 7, K = 400, INNER = 300 };
   float *const in = malloc(OUTER * K * INNER * 4), *const out = malloc(OUTER * N * INNER * 4);
@@ -70,6 +119,27 @@ TEST(the_first_bad_index_is_found) {
   EQUAL(position, 4000);
   OK(tvi_cpu_find_bad_index(NULL, indices, 0, 0, 0, &position, &value, NULL));
   EQUAL(position, -1);
+  OK(tvi_cpu_find_bad_index(NULL, indices, 3, 0, 0, &position, &value, NULL));
+  EQUAL(position, 0);
+}
+
+/* Far ends of int64, and more than one thread's part; the first of several is told. */
+TEST(bad_indices_are_found_wherever_they_are) {
+  enum { N = 200000 };
+  static const int64_t bad[] = {-1, 9, INT64_MIN, INT64_MAX, INT64_MAX - 8, -10, INT64_MIN + 9};
+  int64_t *const indices = calloc(N, 8), position, value = 0;
+  CHECK(indices);
+  for (int k = 0; k < 7; k++)
+    for (int64_t at = k; at < N; at += 60007) {
+      indices[at] = bad[k];
+      indices[N - 1] = 99;
+      const int64_t low = bad[k] == -1 ? 0 : -9;
+      OK(tvi_cpu_find_bad_index(NULL, indices, N, low, 9, &position, &value, NULL));
+      EQUAL(position, at);
+      EQUAL(value, bad[k]);
+      indices[at] = 8;
+    }
+  free(indices);
 }
 
 TEST(sequences_wrap_and_round_once) {
@@ -91,5 +161,7 @@ TEST(sequences_wrap_and_round_once) {
   CHECK(complexes[2] == 3 && complexes[3] == 0);
 }
 
-TEST_MAIN("cpu_index", CASE(gather_takes_rows), CASE(scatter_adds_in_order),
-          CASE(the_first_bad_index_is_found), CASE(sequences_wrap_and_round_once))
+TEST_MAIN("cpu_index", CASE(gather_takes_rows), CASE(gather_takes_rows_that_are_far),
+          CASE(scatter_adds_short_rows), CASE(scatter_adds_in_order),
+          CASE(the_first_bad_index_is_found), CASE(bad_indices_are_found_wherever_they_are),
+          CASE(sequences_wrap_and_round_once))

@@ -147,6 +147,20 @@ typedef struct tv_gather {
   void *out;
 } tv_gather;
 
+/** Rows chosen by a mask, where it is not 0; everything is compact, in C order. starts[r]: how many
+ *  of the first r * run rows are chosen; of the device, written by `select_count`, read by
+ *  `select`, for which `count` of all is known. */
+typedef struct tv_select {
+  int64_t n, row_bytes, run;
+  const void *mask; /* [n], bool */
+  int64_t *starts;  /* [ceil(n / run)] */
+  int64_t count;
+  bool is_inverse; /* false: out [count] = the chosen rows of in [n]
+                      true: out [n], where chosen, = in [count] in order; other bytes are 0 */
+  const void *in;
+  void *out;
+} tv_select;
+
 typedef enum tv_distribution {
   TV_RANDOM_BITS,
   TV_RANDOM_UNIFORM,
@@ -289,6 +303,10 @@ typedef struct tv_backend {
   bool takes_epilogue;
   /** What `rows` takes beyond the cross entropy's gradient: bit k says tv_row_op k. */
   uint64_t more_rows;
+
+  /** Choose rows by a mask; both of these or none. The first waits for its answer. */
+  tv_status (*select_count)(void *self, const tv_select *job, int64_t *count, void *stream);
+  tv_status (*select)(void *self, const tv_select *job, void *stream);
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

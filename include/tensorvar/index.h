@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Parts of a tensor by position: slices (views), rows by index, one-hot rows. */
+ * Parts of a tensor by position: slices (views), rows by index and by mask, one-hot rows. */
 #ifndef TENSORVAR_INDEX_H
 #define TENSORVAR_INDEX_H
 
@@ -64,6 +64,24 @@ TV_API tv_tensor *tv_slice_with(tv_tensor *x, int n, const tv_index *index);
  * Source    array API 2024.12 `take`.
  */
 TV_API tv_tensor *tv_take(tv_tensor *x, tv_tensor *indices, int64_t axis);
+
+/**
+ * What a mask chooses of x: one axis, in C order, takes the place of the mask's axes.
+ *
+ *     tv_boolean_mask(x, tv_greater(x, tv_scalar(0)))
+ *
+ * The size of the result depends on the elements of the mask, so it is computed, and waited for.
+ *
+ * Shapes    x [n..., b...] with mask [n...] gives [count, b...]
+ * Dtypes    mask: bool
+ * Device    The one that x and the mask are both on
+ * Gradient  g in the places that were chosen, zeros elsewhere
+ * Errors    - TV_EDTYPE   the mask is not bool
+ *           - TV_ESHAPE   x does not begin with the mask's shape; 65 axes
+ *           - TV_EDEVICE  x and the mask are on different devices
+ * Source    TensorFlow `boolean_mask`, NumPy `x[mask]`.
+ */
+TV_API tv_tensor *tv_boolean_mask(tv_tensor *x, tv_tensor *mask);
 
 /** Rows of `classes` elements, 1 at the index and 0 elsewhere, along a new last axis.
  *  TV_EINDEX unless 0 <= i < classes, TV_EDTYPE unless integers, TV_EVALUE for classes < 0. */

@@ -75,6 +75,8 @@ const tv_backend *tvi_cpu_backend(void) {
       .rows = tvi_cpu_rows,
       .optimize = tvi_cpu_optimize,
       .more_rows = 1u << TV_ROWS_LAYER_NORM,
+      .select_count = tvi_cpu_select_count,
+      .select = tvi_cpu_select,
   };
   return &backend;
 }

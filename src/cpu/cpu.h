@@ -34,6 +34,8 @@ tv_status tvi_cpu_random(void *self, const tv_random *job, void *stream);
 tv_status tvi_cpu_argsort_u64(void *self, const uint64_t *keys, int64_t n, int64_t *out,
                               void *stream);
 tv_status tvi_cpu_rows(void *self, const tv_rows *job, void *stream);
+tv_status tvi_cpu_select_count(void *self, const tv_select *job, int64_t *count, void *stream);
+tv_status tvi_cpu_select(void *self, const tv_select *job, void *stream);
 tv_status tvi_cpu_optimize(void *self, const tv_optimize *job, void *stream);
 
 /* threads.c ------------------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The inner loops, compiled once for each level of x86-64: what a level holds.
  *
- * loops.h, casts.h, folds.h, rows.h, steps.h, products.h and draws.h are the loops;
+ * loops.h, casts.h, folds.h, rows.h, steps.h, products.h, draws.h and selects.h are the loops;
  * level_portable.c, level_v2.c, level_v3.c and level_v4.c compile them for the baseline, for
  * SSE4.2, for AVX2 and for AVX-512. Every level gives the same bits, but for elementary functions:
  * the first two have no fma, and other last places than the latter two. Other processors have the
@@ -80,6 +80,15 @@ typedef struct tvi_rower {
 typedef void tvi_step(const tv_optimize *job, const tv_optimize_tensor *tensor, int64_t begin,
                       int64_t end);
 
+/* n rows of an element by a mask of bytes, of which `count` are not 0. */
+typedef void tvi_select(const uint8_t *mask, int64_t n, int64_t count, const void *in, void *out);
+enum { TVI_SELECT_ITEMS = 5 }; /* elements of 1, 2, 4, 8, 16 bytes */
+typedef struct tvi_selector {
+  int64_t (*count)(const uint8_t *mask, int64_t n);
+  tvi_select *pack[TVI_SELECT_ITEMS];   /* out [count] = the chosen of in [n] */
+  tvi_select *unpack[TVI_SELECT_ITEMS]; /* out [n]: where chosen, in [count] in order; else 0 */
+} tvi_selector;
+
 typedef struct tvi_level {
   tvi_loop *const (*loops)[TV_DTYPE_COUNT]; /* [op][dtype]; NULL where a row refuses the dtype */
   tvi_loop *const (*casts)[TV_DTYPE_COUNT]; /* [from][to]; NULL from complex to real */
@@ -89,6 +98,7 @@ typedef struct tvi_level {
   tvi_draw *draw;
   const tvi_rower *rowers;                  /* [dtype]; real floating ones */
   tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind][dtype]; floating ones */
+  const tvi_selector *selector;
 } tvi_level;
 
 extern const tvi_level tvi_level_portable;

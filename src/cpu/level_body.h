@@ -26,7 +26,8 @@
 #include "steps.h"
 #include "products.h"
 #include "draws.h"
+#include "selects.h"
 /* clang-format on */
 
 const tvi_level LEVEL = {loops,     casts,    sums,        maxima, minima, first_max,
-                         first_min, products, draw_blocks, rowers, steps};
+                         first_min, products, draw_blocks, rowers, steps,  &selector};

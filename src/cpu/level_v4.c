@@ -8,6 +8,8 @@
 #include "level.h"
 
 #ifdef TVI_HAS_LEVELS
+#include <immintrin.h>
+#define TVI_HAS_COMPRESS 1
 #ifdef __clang__
 #pragma clang attribute push(                                                                           \
     __attribute__((target(                                                                              \

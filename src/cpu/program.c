@@ -3,9 +3,7 @@
  * elements do not depend on each other, so nothing of this changes a bit. */
 #include "program.h"
 
-#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "plan.h"
 #include "streamed.h"
@@ -118,21 +116,6 @@ static void give_out(tvi_fused *f) {
   if (r.n == 0 && f->n_steps == 1) f->block = CHUNK; /* nothing is kept between two loops */
 }
 
-/* Above the share of the last cache that one program may count on, results that go around the
- * caches save the read of what they overwrite. */
-static int64_t streamed_from(void) {
-  static _Atomic int64_t known;
-  int64_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
-  if (bytes == 0) {
-#ifdef _SC_LEVEL3_CACHE_SIZE
-    bytes = sysconf(_SC_LEVEL3_CACHE_SIZE) / 2;
-#endif
-    if (bytes < INT64_C(4) << 20) bytes = INT64_C(4) << 20;
-    atomic_store_explicit(&known, bytes, memory_order_relaxed);
-  }
-  return bytes;
-}
-
 tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
   f->n_inputs = job->n_inputs;
   f->n_steps = job->n_steps;
@@ -180,7 +163,7 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
     if (s->out) moved += f->size * s->item;
   }
   f->result = job->steps[f->n_steps - 1].result;
-  f->is_streamed = may_stream && moved > streamed_from();
+  f->is_streamed = may_stream && moved > TVI_STREAMED;
   give_out(f);
   return TV_OK;
 }

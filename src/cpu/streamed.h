@@ -10,6 +10,10 @@
 #include <emmintrin.h>
 #endif
 
+/* Bytes read and written: beyond what one op may count on of the last cache. What a virtual machine
+ * says of that cache is often the whole host's. */
+enum { TVI_STREAMED = 1 << 25 };
+
 /* Copies bytes that do not overlap. `to` is not NULL; it should begin 16 bytes. */
 static inline void tvi_stream(char *to, const char *from, int64_t bytes) {
 #ifdef __SSE2__

@@ -66,6 +66,18 @@ def test_masked_assignment(name, shape, layout, seed):
     compare.equal(array, x, name)
 
 
+@examples(400, name=dtypes, shape=shapes(min_rank=1), layout=layouts, way=layouts, axes=st.integers(1, 4),
+          share=st.sampled_from([0, .1, .5, 1]), seed=seeds)
+def test_choice_by_a_mask(name, shape, layout, way, axes, share, seed):
+    rng = np.random.default_rng(seed)
+    array, x = lay_out(values(rng, name, shape, "bits"), layout, name)
+    mask, chosen = lay_out(rng.random(shape[:axes]) < share, way, "bool")
+    compare.equal(array[mask], x[chosen], name)
+    with pytest.raises(xp.Failure) as caught:
+        array[array_of(np.ones((shape[0] + 1,), bool))]
+    assert caught.value.status == "TV_ESHAPE"
+
+
 def test_text_that_is_no_index():
     x = xp.zeros((3, 3))
     for wrong, status in (("1:2:0", "TV_EVALUE"), ("..., ...", "TV_EVALUE"), ("a", "TV_EVALUE"), ("1 2", "TV_EVALUE"),

@@ -64,6 +64,13 @@ static bool options_work() {
   return value >= 0 && value < 1;
 }
 
+static bool masks_work() {
+  tv_tensor *x = tv_arange(TV_F64, 0, 5, 1);
+  double sum = 0;
+  tv_tensor *large = tv_boolean_mask(x, tv_greater(x, tv_scalar(2)));
+  return tv_item_f64(tv_sum(large, TV_ALL_AXES), &sum) == TV_OK && sum == 7;
+}
+
 static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
   const double two[] = {1, 3};
   tv_tensor *y = tv_layer_norm(tv_tensor_from_memory(two, TV_F64, TV_SHAPE(2), nullptr), 0, nullptr,
@@ -92,7 +99,7 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & norm_works() & files_work();
+                        options_work() & masks_work() & norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Parts of an array: ints, slices, None and `...` through tv_slice_with; integer arrays through tv_take."""
+"""Parts of an array: ints, slices, None and `...` through tv_slice_with; arrays through tv_take
+and tv_boolean_mask."""
 
 import ctypes
 import operator
@@ -70,7 +71,7 @@ def get(x, key):
 
     if isinstance(key, Array) and key.ndim:
         if key.dtype.kind == "b":
-            raise IndexError("the library has no choice by a mask")
+            return of("tv_boolean_mask", x, key)
         return of("tv_take", x, key, 0)
     return of("tv_slice_with", x, Terms(terms(key)))
 
