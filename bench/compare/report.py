@@ -192,8 +192,8 @@ def steady_state(comparison, lines):
         text += table(["work", "threads", "ours, faults", "ours, bytes", "eager, faults", "T, faults"], rows)
     if comparison.memory:
         names = [name for name in (OURS, *comparison.peers) if any(name in of for of in comparison.memory.values())]
-        text += ["Peak memory of each process after all training steps, start included (MiB); PyPI's PyTorch for Linux is "
-                 "its build for CUDA, of which no device is used:", ""]
+        text += ["Peak memory of each process after all training steps, start included (MiB); PyPI's PyTorch for Linux "
+                 "is its build for CUDA, of which no device is used:", ""]
         text += table(["threads", *names], [[plural(threads), *(f"{found[name] / 2**20:.0f}" if name in found else ""
                                                                 for name in names)]
                                             for threads, found in comparison.memory.items()])
