@@ -259,7 +259,7 @@ class Comparison:
                 if ours * case.per > 0.15:
                     break
         for (name, variant), processors in busy.items():
-            if min(processors) > threads + 0.2:
+            if min(processors) > 1.3 * threads:
                 self.note(f"{case.name}, {threads} threads: {name} {variant} keeps {min(processors):.1f} "
                           "processors busy")
         return samples, faults
@@ -289,11 +289,11 @@ class Comparison:
         found = self.results.setdefault(case.name, {}).setdefault(str(threads), {})
         for (name, variant), times in samples.items():
             quartiles = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
-            figures = {"variant": variant, "median": statistics.median(times),
+            figures = {"variant": variant, "median": statistics.median(times), "least": min(times),
                        "quartiles": [quartiles[0], quartiles[2]], "rounds": len(times),
-                       "page_faults_per_call": round(min(f for f, _ in faults[name, variant]), 3)}
+                       "page_faults_per_call": round(max(f for f, _ in faults[name, variant]), 3)}
             if name == OURS:
-                figures["bytes_from_system"] = sum(held for _, held in faults[name, variant])
+                figures["bytes_from_system"] = sum(max(0, held) for _, held in faults[name, variant])
             if name not in found or figures["median"] < found[name]["median"]:
                 found[name] = figures
         for worker in workers:

@@ -6,7 +6,7 @@
  * fill, copy, triad and read of n floats an array, stores past the caches, and the bare cblas_sgemm
  * of the OpenBLAS file BLAS (OPENBLAS_CORETYPE names its kernels, as the caller found the library
  * to run). Each thread has its part of the arrays, which it also was the first to touch. */
-#define _GNU_SOURCE /* pthread_barrier */
+#define _GNU_SOURCE /* madvise */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,8 +16,8 @@
 #include <sys/mman.h>
 
 #include "worker.h"
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
 #endif
 
 enum { MOST_THREADS = 64, LANES = 16 };
@@ -34,50 +34,67 @@ static void (*part)(int64_t from, int64_t to);
 static _Atomic float sink; /* so that what is read is used */
 static sgemm *product;
 
-/* Stores that do not read the line first. Assumes: 64-byte aligned, whole lines. */
-static void store_line(float *to, const float *from) {
-#if defined(__SSE2__)
-  for (int k = 0; k < LANES; k += 4) _mm_stream_ps(to + k, _mm_loadu_ps(from + k));
-#else
-  memcpy(to, from, LANES * sizeof *to);
-#endif
-}
-
-static void fill(int64_t from, int64_t to) {
-  float line[LANES];
-  for (int k = 0; k < LANES; k++) line[k] = 1;
-  for (int64_t i = from; i < to; i += LANES) store_line(c + i, line);
-}
-
-static void copy(int64_t from, int64_t to) {
-  for (int64_t i = from; i < to; i += LANES) store_line(c + i, a + i);
-}
-
-static void triad(int64_t from, int64_t to) {
-  float line[LANES];
-  for (int64_t i = from; i < to; i += LANES) {
-    for (int k = 0; k < LANES; k++) line[k] = a[i + k] + 3 * b[i + k];
-    store_line(c + i, line);
+/* fill, copy and triad, whose stores go past the caches. Assumes: whole lines of 64 bytes. */
+#define STREAMS(name, wanted, store_line)                                \
+  wanted static void fill_##name(int64_t from, int64_t to) {             \
+    float line[LANES];                                                   \
+    for (int k = 0; k < LANES; k++) line[k] = 1;                         \
+    for (int64_t i = from; i < to; i += LANES) store_line(c + i, line);  \
+  }                                                                      \
+  wanted static void copy_##name(int64_t from, int64_t to) {             \
+    for (int64_t i = from; i < to; i += LANES) store_line(c + i, a + i); \
+  }                                                                      \
+  wanted static void triad_##name(int64_t from, int64_t to) {            \
+    float line[LANES];                                                   \
+    for (int64_t i = from; i < to; i += LANES) {                         \
+      for (int k = 0; k < LANES; k++) line[k] = a[i + k] + 3 * b[i + k]; \
+      store_line(c + i, line);                                           \
+    }                                                                    \
   }
-}
 
-static void read_all(int64_t from, int64_t to) {
-  float sums[4 * LANES] = {0}, total = 0;
-  int64_t i = from;
-  for (; i + 4 * LANES <= to; i += 4 * LANES)
-    for (int k = 0; k < 4 * LANES; k++) sums[k] += a[i + k];
-  for (; i < to; i++) sums[0] += a[i];
-  for (int k = 0; k < 4 * LANES; k++) total += sums[k];
-  atomic_store(&sink, total);
-}
+#if defined(__x86_64__) && defined(__GNUC__)
+#define STORE_16(to, from) \
+  for (int k_ = 0; k_ < LANES; k_ += 4) _mm_stream_ps((to) + k_, _mm_loadu_ps((from) + k_))
+#define STORE_64(to, from) _mm512_stream_ps((to), _mm512_loadu_ps(from))
+STREAMS(plain, , STORE_16)
+STREAMS(wide, __attribute__((target("avx512f"))), STORE_64)
+#define HAS_WIDE __builtin_cpu_supports("avx512f")
+#else
+#define STORE(to, from) memcpy((to), (from), LANES * sizeof *(to))
+STREAMS(plain, , STORE)
+#define fill_wide fill_plain
+#define copy_wide copy_plain
+#define triad_wide triad_plain
+#define HAS_WIDE 0
+#endif
+
+/* For every vector width that there is: sums in registers of 16 bytes are short of the memory. */
+#define READ(name, wanted)                                     \
+  wanted static void read_##name(int64_t from, int64_t to) {   \
+    float sums[8 * LANES] = {0}, total = 0;                    \
+    int64_t i = from;                                          \
+    for (; i + 8 * LANES <= to; i += 8 * LANES)                \
+      for (int k = 0; k < 8 * LANES; k++) sums[k] += a[i + k]; \
+    for (; i < to; i++) sums[0] += a[i];                       \
+    for (int k = 0; k < 8 * LANES; k++) total += sums[k];      \
+    atomic_store(&sink, total);                                \
+  }
+READ(plain, )
+#if defined(__x86_64__) && defined(__GNUC__)
+READ(wide, __attribute__((target("avx512f"))))
+#else
+#define read_wide read_plain
+#endif
 
 static const struct row {
   const char *op;
-  void (*part)(int64_t from, int64_t to);
-} rows[] = {{"fill", fill}, {"copy", copy}, {"triad", triad}, {"read", read_all}};
+  void (*plain)(int64_t from, int64_t to), (*wide)(int64_t from, int64_t to);
+} rows[] = {{"fill", fill_plain, fill_wide},
+            {"copy", copy_plain, copy_wide},
+            {"triad", triad_plain, triad_wide},
+            {"read", read_plain, read_wide}};
 
-/* All threads begin a call together, as those of an op do. */
-static pthread_barrier_t barrier;
+/* Threads do not wait for one another between calls, as those of an op must: a limit. */
 static int64_t n_calls;
 
 static void first_touch(int64_t from, int64_t to) {
@@ -87,27 +104,20 @@ static void first_touch(int64_t from, int64_t to) {
 static void *work(void *user) {
   const int64_t k = (int64_t)(intptr_t)user, lines = n / LANES;
   const int64_t from = lines * k / n_threads * LANES, to = lines * (k + 1) / n_threads * LANES;
-  for (int64_t call = 0; call < n_calls; call++) {
-    part(from, to);
-    pthread_barrier_wait(&barrier);
-  }
+  for (int64_t call = 0; call < n_calls; call++) part(from, to);
   return NULL;
 }
 
 static const char *run_parts(int64_t calls) {
   pthread_t threads[MOST_THREADS];
   n_calls = calls;
-  if (pthread_barrier_init(&barrier, NULL, (unsigned)n_threads)) return "no barrier";
   int started = 1;
-  for (; started < n_threads; started++)
-    if (pthread_create(&threads[started], NULL, work, (void *)(intptr_t)started)) {
-      fputs("compare_limits: no thread\n", stderr); /* the others wait for it */
-      exit(1);
-    }
+  while (started < n_threads &&
+         !pthread_create(&threads[started], NULL, work, (void *)(intptr_t)started))
+    started++;
   work(NULL);
   for (int k = 1; k < started; k++) pthread_join(threads[k], NULL);
-  pthread_barrier_destroy(&barrier);
-  return NULL;
+  return started < n_threads ? "no thread" : NULL;
 }
 
 static const char *run_products(int64_t calls) {
@@ -142,7 +152,7 @@ static const char *prepare(const char *op, const char *text) {
   } else {
     n = (int64_t)strtod(text, NULL) / LANES * LANES;
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
-      if (!strcmp(rows[k].op, op)) part = rows[k].part;
+      if (!strcmp(rows[k].op, op)) part = HAS_WIDE ? rows[k].wide : rows[k].plain;
     if (!part) return "no such limit";
   }
   a = reserve();

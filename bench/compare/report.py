@@ -187,12 +187,13 @@ def steady_state(comparison, lines):
             for line in lines if line.case.group.startswith("training")]
     text = []
     if rows:
-        text += ["## Steady-state training", "", "Page faults a step once warm, and bytes that libtensorvar's "
+        text += ["## Steady-state training", "", "Page faults a step in the worst round, and bytes that libtensorvar's "
                  "allocator asked of the system during all timed steps.", ""]
         text += table(["work", "threads", "ours, faults", "ours, bytes", "eager, faults", "T, faults"], rows)
     if comparison.memory:
         names = [name for name in (OURS, *comparison.peers) if any(name in of for of in comparison.memory.values())]
-        text += ["Peak memory of each process after all training steps, start included (MiB):", ""]
+        text += ["Peak memory of each process after all training steps, start included (MiB); PyPI's PyTorch for Linux "
+                 "is its build for CUDA, of which no device is used:", ""]
         text += table(["threads", *names], [[plural(threads), *(f"{found[name] / 2**20:.0f}" if name in found else ""
                                                                 for name in names)]
                                             for threads, found in comparison.memory.items()])

@@ -87,26 +87,26 @@ class Worker:
 
     def time(self, variant, seconds, **_):
         call, _ = self.jobs[variant]
-        seconds, calls, clock = float(seconds), 1, time.perf_counter
-        gc.collect()
-        gc.disable()
-        try:
-            while True:  # warm up, and find out how long a call takes
-                start = clock()
-                for _ in range(calls):
-                    result = call()
-                took = clock() - start
-                if took > seconds / 8:
-                    break
-                calls *= 2 if took > seconds / 64 else 8
-            calls = math.floor(calls * seconds / took) + 1
+        seconds, clock = float(seconds), time.perf_counter
+
+        def some(calls):
             before, busy, start = faults(), time.process_time(), clock()
             for _ in range(calls):
                 result = call()
             took = clock() - start
+            busy, before = time.process_time() - busy, faults() - before
             del result
-            return {"seconds": took / calls, "calls": calls, "faults": faults() - before,
-                    "processors": (time.process_time() - busy) / took}
+            return took, {"seconds": took / calls, "calls": calls, "faults": before, "processors": busy / took}
+
+        gc.collect()
+        gc.disable()
+        try:
+            took, said = some(1)
+            while took < seconds / 8:  # warm up, and find out how long a call takes
+                took, said = some(said["calls"] * (2 if took > seconds / 64 else 8))
+            if took < 2 * seconds:  # "check" was the first of those that are long themselves
+                took, said = some(math.floor(said["calls"] * seconds / took) + 1)
+            return said
         finally:
             gc.enable()
 
