@@ -101,7 +101,8 @@ tv_cuda_again(index
 tv_cuda_again(linalg
   precision_is_the_threads # the CPU has one precision
   matmul_refuses # names the CPU in a text
-  a_failed_allocation_leaves_nothing) # as above
+  a_failed_allocation_leaves_nothing # as above
+  a_failed_dense_layer_leaves_nothing) # as above
 tv_cuda_again(loss
   entropy_refuses # names the CPU in a text
   a_failed_allocation_leaves_nothing # as above

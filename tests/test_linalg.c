@@ -284,6 +284,11 @@ TEST(dense_gradients_have_gradients) {
   DIFFERENCES(dense_of_x, wave(TV_SHAPE(2, 3)));
   DIFFERENCES(dense_of_w, wave(TV_SHAPE(3, 3)));
   DIFFERENCES(dense_of_b, wave(TV_SHAPE(3)));
+}
+
+TEST(a_failed_dense_layer_leaves_nothing) {
+  other = wave(TV_SHAPE(3, 3));
+  bias = wave(TV_SHAPE(3));
   STARVED(dense_of_x, wave(TV_SHAPE(2, 3)));
 }
 
@@ -300,7 +305,8 @@ TEST(dense_refuses) {
 
 TEST_MAIN("linalg", CASE(dense_has_the_bits_of_its_parts),
           CASE(dense_takes_any_layout_and_what_is_deferred), CASE(dense_gradients_have_gradients),
-          CASE(dense_refuses), CASE(precision_is_the_threads), CASE(product_of_two_matrices),
+          CASE(dense_refuses), CASE(a_failed_dense_layer_leaves_nothing),
+          CASE(precision_is_the_threads), CASE(product_of_two_matrices),
           CASE(vectors_are_padded_and_stripped), CASE(leading_axes_broadcast),
           CASE(any_layout_will_do), CASE(sizes_of_zero), CASE(every_dtype_multiplies),
           CASE(halves_accumulate_in_f32), CASE(complex_products_do_not_conjugate),
