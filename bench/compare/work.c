@@ -35,6 +35,10 @@ static tv_tensor *hyperbolic_tangent(void) { return tv_tanh(in[0]); }
 static tv_tensor *multiply_add(void) { return tv_add(tv_multiply(in[0], in[1]), in[2]); }
 static tv_tensor *where(void) { return tv_where(tv_greater(in[0], tv_scalar(0)), in[1], in[2]); }
 
+static tv_tensor *selected(void) {
+  return tv_boolean_mask(in[0], tv_greater(in[0], tv_scalar(0)));
+}
+
 /* -(t log p + (1 - t) log(1 - p)), p = sigmoid(x) */
 static tv_tensor *bce(void) {
   tv_tensor *const p = tv_sigmoid(in[0]), *const t = in[1], *const one = tv_scalar(1);
@@ -158,8 +162,8 @@ static tv_tensor *perceptron_step(void) {
   tv_tape *const tape = tv_tape_begin(NULL);
   tv_tensor *y = in[0];
   for (int k = 0; k < n_variables; k += 2) {
-    y = tv_add(tv_matmul(y, tv_read(variables[k])), tv_read(variables[k + 1]));
-    if (k + 2 < n_variables) y = tv_relu(y);
+    const tv_activation activation = k + 2 < n_variables ? TV_RELU : TV_LINEAR;
+    y = tv_dense(y, tv_read(variables[k]), tv_read(variables[k + 1]), activation);
   }
   tv_tensor *const loss = tv_mean(tv_softmax_cross_entropy(y, in[1]), TV_ALL_AXES);
   tv_tape_gradient(tape, loss, n_variables, variables, gradients);
@@ -192,6 +196,7 @@ static const struct row {
     {"bce", "x u", bce, NULL, 0},
     {"gelu", "x", gelu, NULL, 0},
     {"where", "x a b", where, NULL, 0},
+    {"select", "x", selected, NULL, 0},
     {"sum", "rows", sum, NULL, 0},
     {"sum0", "rows", sum0, NULL, 0},
     {"sum1", "rows", sum1, NULL, 0},

@@ -8,6 +8,7 @@
 
 #include "level.h"
 #include "scalar.h"
+#include "streamed.h"
 
 enum {
   SCRATCH = 4096,       /* elements of a row whose powers are kept on the stack */
@@ -62,10 +63,12 @@ static double mean_of(const rows *r, double total) {
 
 static void whole_rows(void *context, int64_t i) {
   const rows *const r = context;
-  _Alignas(64) double scratch[SCRATCH];
+  _Alignas(64) double scratch[SCRATCH], result[SCRATCH];
   const int64_t begin = i * r->block, n = r->job->columns;
   const int64_t end = begin + r->block < r->job->rows ? begin + r->block : r->job->rows;
   const bool keeps_powers = needs_powers(r) && n <= SCRATCH;
+  const bool is_streamed = n <= SCRATCH && r->job->op != TV_ROWS_CROSS_ENTROPY &&
+                           2 * r->job->rows * n * r->item > TVI_STREAMED;
   for (int64_t at = begin; at < end; at++) {
     tvi_row row = row_at(r, at);
     if (r->job->op == TV_ROWS_LAYER_NORM) {
@@ -76,8 +79,10 @@ static void whole_rows(void *context, int64_t i) {
       row.sum = r->of->powers(row.x, n, row.largest, keeps_powers ? scratch : NULL);
       row.powers = keeps_powers ? scratch : NULL;
     }
-    r->of->finish[r->job->op](&row, n, out_at(r, at));
+    r->of->finish[r->job->op](&row, n, is_streamed ? (char *)result : out_at(r, at));
+    if (is_streamed) tvi_stream(out_at(r, at), (const char *)result, n * r->item);
   }
+  if (is_streamed) tvi_stream_end();
 }
 
 /* Long rows ------------------------------------------------------------------------------------ */
