@@ -162,8 +162,13 @@ tv_tensor *tvi_deferred_new(const tvi_node *given, tv_device device, tv_dtype re
     tv_retain(node->in[k]);
     atomic_fetch_add_explicit(&node->in[k]->uses, 1, memory_order_relaxed);
   }
+  /* Small beside what it would keep alive, a mask of large numbers: not for long. */
+  const bool is_held_up =
+      node->leaf_bytes > most_held && node->leaf_bytes > FEW_LEAVES * bytes_of(x);
   atomic_store_explicit(&x->node, node, memory_order_release);
-  return x;
+  if (!is_held_up || !tvi_settle(x)) return x;
+  tv_release(x);
+  return NULL;
 }
 
 bool tvi_deferred_cast(tv_tensor *x, tv_dtype dtype, tv_tensor **y) {

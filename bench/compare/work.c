@@ -35,9 +35,7 @@ static tv_tensor *hyperbolic_tangent(void) { return tv_tanh(in[0]); }
 static tv_tensor *multiply_add(void) { return tv_add(tv_multiply(in[0], in[1]), in[2]); }
 static tv_tensor *where(void) { return tv_where(tv_greater(in[0], tv_scalar(0)), in[1], in[2]); }
 
-static tv_tensor *selected(void) {
-  return tv_boolean_mask(in[0], tv_greater(in[0], tv_scalar(0)));
-}
+static tv_tensor *selected(void) { return tv_boolean_mask(in[0], tv_greater(in[0], tv_scalar(0))); }
 
 /* -(t log p + (1 - t) log(1 - p)), p = sigmoid(x) */
 static tv_tensor *bce(void) {
