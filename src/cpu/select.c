@@ -78,6 +78,7 @@ static void copy_rows(const selection *s, const uint8_t *mask, int64_t n, char *
     i = end;
     end = same_until(mask, i, n, true);
     const size_t bytes = (size_t)((end - i) * row);
+    if (bytes == 0) break; /* the mask is at its end, and the packed side may be nowhere */
     if (s->job->is_inverse)
       memcpy(wide + i * row, packed, bytes);
     else
