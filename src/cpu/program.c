@@ -9,7 +9,8 @@
 #include "streamed.h"
 
 enum {
-  CHUNK = 16384,   /* elements that a thread takes at a time */
+  CHUNK = 16384,   /* elements that a thread takes at a time, ... */
+  MANY = 16,       /* ... and so many of those where the memory is the limit */
   REGISTER = 2048, /* bytes of a block */
   LONG = 128       /* elements of a row that is worth a block of its own */
 };
@@ -164,6 +165,7 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
   }
   f->result = job->steps[f->n_steps - 1].result;
   f->is_streamed = may_stream && moved > TVI_STREAMED;
+  f->chunk = f->is_streamed ? MANY * CHUNK : CHUNK;
   give_out(f);
   return TV_OK;
 }
@@ -272,7 +274,7 @@ static void task(void *context, int64_t i) {
   const tvi_fused *const f = context;
   tvi_fused_run run;
   tvi_fused_begin(&run, f);
-  const int64_t begin = i * CHUNK, end = begin + CHUNK;
+  const int64_t begin = i * f->chunk, end = begin + f->chunk;
   run_range(&run, begin, end < f->size ? end : f->size, NULL);
   if (f->is_streamed) tvi_stream_end();
 }
@@ -282,7 +284,7 @@ tv_status tvi_cpu_program(void *self, const tv_program *job, void *stream) {
   tvi_fused f;
   const tv_status status = tvi_fused_make(&f, job, true);
   if (status || f.size == 0) return status;
-  const int64_t chunks = (f.size + CHUNK - 1) / CHUNK;
+  const int64_t chunks = (f.size + f.chunk - 1) / f.chunk;
   if (tvi_worth_threads((double)f.size * f.cost))
     tvi_parallel(chunks, task, &f);
   else

@@ -41,7 +41,7 @@ typedef struct {
 /* A program made ready: axes merged, loops found, registers given out. */
 typedef struct tvi_fused {
   int rank, n_inputs, n_steps;
-  int64_t size, block, row; /* row: 0, or blocks end where rows of so many elements do */
+  int64_t size, chunk, block, row; /* row: 0, or blocks end where rows of so many elements do */
   int64_t shape[TV_MAX_PROGRAM_RANK];
   bool is_streamed; /* results go around the caches */
   double cost;      /* nanoseconds per element, a guess */
