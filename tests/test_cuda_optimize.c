@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Steps of optimizers on the GPU, one launch for many Variables: the bits are those of the CPU,
- * which composes them of single ops. */
+ * which takes them in one pass of its own. */
 #include <math.h>
 #include <stdlib.h>
 
