@@ -182,8 +182,9 @@ void tvi_fused_begin(tvi_fused_run *run, const tvi_fused *f) {
     char *const p[] = {run->scratch + x->slot, x->base};
     const int64_t period = f->shape[f->rank - 1], steps[] = {x->item, x->steps[f->rank - 1]};
     tvi_copy_loop(x->item)(period, p, steps);
-    for (int64_t k2 = period * x->item; k2 < (f->block + period) * x->item; k2++)
-      p[0][k2] = p[0][k2 - period * x->item];
+    const int64_t bytes = (f->block + period) * x->item;
+    for (int64_t at = period * x->item; at < bytes; at *= 2) /* whole periods, twice as many */
+      memcpy(p[0] + at, p[0], (size_t)(at < bytes - at ? at : bytes - at));
   }
   for (int k = 0; k < f->n_steps; k++)
     if (f->steps[k].slot >= 0) run->at[f->n_inputs + k] = run->scratch + f->steps[k].slot;
