@@ -62,8 +62,14 @@ TEST(scatter_adds_short_rows) {
       double *const want = malloc((size_t)size * 8), *const out_f64 = malloc((size_t)size * 8);
       CHECK(in && out && in_f64 && want && out_f64);
       for (int64_t i = 0; i < k; i++) indices[i] = (int64_t)(cpu_random() % (uint64_t)n);
-      for (int64_t i = 0; i < 2 * k * inner; i++) in_f64[i] = in[i] = (float)(cpu_random() % 1000);
-      for (int64_t i = 0; i < size; i++) want[i] = out_f64[i] = out[i] = (float)(i % 5);
+      for (int64_t i = 0; i < 2 * k * inner; i++) {
+        in_f64[i] = (double)(cpu_random() % 1000);
+        in[i] = (float)in_f64[i];
+      }
+      for (int64_t i = 0; i < size; i++) {
+        want[i] = out_f64[i] = (double)(i % 5);
+        out[i] = (float)want[i];
+      }
       for (int64_t i = 0; i < 2 * k * inner; i++)
         want[(i / inner / k * n + indices[i / inner % k]) * inner + i % inner] += in_f64[i];
       const tv_gather job = {TV_F32, 2, n, k, inner, in, indices, out};

@@ -154,7 +154,7 @@ TEST(steps_of_optimizers_agree) {
       for (int k = 0; k < 2; k++) fill(dtype, in[k], k);
       fill(of[1], in[2], false);
       fill(of[2], in[3], false);
-      const tv_optimize job = {.kind = kind,
+      const tv_optimize job = {.kind = kind == 0 ? TV_OPTIMIZE_SGD : TV_OPTIMIZE_ADAM,
                                .learning_rate = .1,
                                .momentum = .9,
                                .nesterov = dtype % 2,
