@@ -116,33 +116,35 @@ TVI_OF_UNSIGNED(u64, uint64_t, uint64_t)
   TVI_SCALAR bool tvi_isinf_##tag(T x) { return fabs##s(x) == (T)INFINITY; } \
   TVI_SCALAR bool tvi_isfinite_##tag(T x) { return fabs##s(x) < (T)INFINITY; }
 
-#define TVI_OF_FLOAT(tag, T, s, bits_of, of)                                           \
-  TVI_OF_FLOAT_PARTS(tag, T, s)                                                        \
-  /* +-0 gives +0, NaN stays. */                                                       \
-  TVI_SCALAR T tvi_sign_##tag(T x) { return x > 0 ? 1 : x < 0 ? -1 : x == 0 ? 0 : x; } \
-  /* Equal numbers differ at most in the sign of zero; a sum with a NaN is NaN. */     \
-  TVI_SCALAR T tvi_maximum_##tag(T a, T b) {                                           \
-    const T equal = of(bits_of(a) & bits_of(b)), sum = a + b;                          \
-    return a > b ? a : a < b ? b : a == b ? equal : sum;                               \
-  }                                                                                    \
-  TVI_SCALAR T tvi_minimum_##tag(T a, T b) {                                           \
-    const T equal = of(bits_of(a) | bits_of(b)), sum = a + b;                          \
-    return a < b ? a : a > b ? b : a == b ? equal : sum;                               \
-  }                                                                                    \
-  /* As NumPy's npy_divmod, but for infinities, which follow the array API. */         \
-  TVI_SCALAR T tvi_floor_divide_##tag(T a, T b) {                                      \
-    if (b == 0 || tvi_isinf_##tag(a) || tvi_isinf_##tag(b)) return a / b;              \
-    const T rest = fmod##s(a, b);                                                      \
-    T quotient = (a - rest) / b;                                                       \
-    if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;                             \
-    if (quotient == 0) return copysign##s((T)0, a / b);                                \
-    const T whole = floor##s(quotient);                                                \
-    return 2 * (quotient - whole) > 1 ? whole + 1 : whole;                             \
-  }                                                                                    \
-  TVI_SCALAR T tvi_remainder_##tag(T a, T b) {                                         \
-    const T rest = fmod##s(a, b);                                                      \
-    if (rest == 0) return copysign##s((T)0, b);                                        \
-    return (b < 0) != (rest < 0) ? rest + b : rest;                                    \
+#define TVI_OF_FLOAT(tag, T, s, bits_of, of)                                               \
+  TVI_OF_FLOAT_PARTS(tag, T, s)                                                            \
+  /* +-0 gives +0, NaN stays. */                                                           \
+  TVI_SCALAR T tvi_sign_##tag(T x) { return x > 0 ? 1 : x < 0 ? -1 : x == 0 ? 0 : x; }     \
+  /* Equal numbers differ at most in the sign of zero; NaN b is not below a, and stays. */ \
+  TVI_SCALAR T tvi_maximum_##tag(T a, T b) {                                               \
+    const T other = a == b ? of(bits_of(a) & bits_of(b)) : b;                              \
+    const T larger = a > other ? a : other;                                                \
+    return a != a ? a : larger;                                                            \
+  }                                                                                        \
+  TVI_SCALAR T tvi_minimum_##tag(T a, T b) {                                               \
+    const T other = a == b ? of(bits_of(a) | bits_of(b)) : b;                              \
+    const T smaller = a < other ? a : other;                                               \
+    return a != a ? a : smaller;                                                           \
+  }                                                                                        \
+  /* As NumPy's npy_divmod, but for infinities, which follow the array API. */             \
+  TVI_SCALAR T tvi_floor_divide_##tag(T a, T b) {                                          \
+    if (b == 0 || tvi_isinf_##tag(a) || tvi_isinf_##tag(b)) return a / b;                  \
+    const T rest = fmod##s(a, b);                                                          \
+    T quotient = (a - rest) / b;                                                           \
+    if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;                                 \
+    if (quotient == 0) return copysign##s((T)0, a / b);                                    \
+    const T whole = floor##s(quotient);                                                    \
+    return 2 * (quotient - whole) > 1 ? whole + 1 : whole;                                 \
+  }                                                                                        \
+  TVI_SCALAR T tvi_remainder_##tag(T a, T b) {                                             \
+    const T rest = fmod##s(a, b);                                                          \
+    if (rest == 0) return copysign##s((T)0, b);                                            \
+    return (b < 0) != (rest < 0) ? rest + b : rest;                                        \
   }
 
 TVI_SCALAR double tvi_pow_f64(double a, double b) { return pow(a, b); }

@@ -244,6 +244,24 @@ TEST(random_numbers_agree_with_the_definition) {
     }
 }
 
+/* Whole cache lines or not, wherever they begin; the bytes beside stay. */
+TEST(copies_around_the_caches_copy) {
+  static _Alignas(64) char from[512], to[512];
+  find_levels();
+  for (int i = 0; i < 512; i++) from[i] = (char)(i % 251);
+  for (int l = -1; l < n_levels; l++)
+    for (int begin = 0; begin < 70; begin += 3)
+      for (int bytes = 0; bytes < 300; bytes += 7) {
+        memset(to, -1, sizeof to);
+        (l < 0 ? &tvi_level_portable : levels[l])->stream(to + begin, from + bytes % 5, bytes);
+        for (int i = 0; i < 512; i++) {
+          const bool is_inside = i >= begin && i < begin + bytes;
+          CHECK(to[i] == (is_inside ? from[i - begin + bytes % 5] : -1));
+        }
+      }
+}
+
 TEST_MAIN("cpu_level", CASE(elementwise_loops_agree), CASE(conversions_agree),
           CASE(reductions_agree), CASE(steps_of_optimizers_agree), CASE(parts_of_rows_agree),
-          CASE(products_agree), CASE(random_numbers_agree_with_the_definition))
+          CASE(products_agree), CASE(random_numbers_agree_with_the_definition),
+          CASE(copies_around_the_caches_copy))

@@ -144,8 +144,8 @@ static const char *folder_with(int n, const char *const *names, const char *cons
   strcpy(folder, "tv-probe-XXXXXX");
   CHECK(mkdtemp(folder));
   for (int k = 0; k < n; k++) {
-    snprintf(from, sizeof from, "%s/%s", fake_folder(), files[k]);
-    snprintf(to, sizeof to, "%s/%s", folder, names[k]);
+    CHECK((size_t)snprintf(from, sizeof from, "%s/%s", fake_folder(), files[k]) < sizeof from);
+    CHECK((size_t)snprintf(to, sizeof to, "%s/%s", folder, names[k]) < sizeof to);
     CHECK(symlink(from, to) == 0);
   }
   return folder;

@@ -221,20 +221,26 @@ INTEGER(INTEGER_EXTREMES, )
     I nan[32] = {0}, any = 0;                                                                \
     int64_t i = 0;                                                                           \
     for (int j = 0; j < 32; j++) acc[j] = best;                                              \
-    for (; i + 32 <= n; i += 32)                                                             \
+    for (; i + 32 <= n; i += 32) {                                                           \
+      FETCH_LINES((const char *)(in + i) + TVI_RUN * sizeof(T), 32 * sizeof(T))              \
       for (int j = 0; j < 32; j++) {                                                         \
         const T x = in[i + j];                                                               \
         acc[j] = x OP acc[j] ? x : acc[j];                                                   \
         nan[j] |= x != x;                                                                    \
       }                                                                                      \
+    }                                                                                        \
     for (; i < n; i++) {                                                                     \
       best = in[i] OP best ? in[i] : best;                                                   \
       any |= in[i] != in[i];                                                                 \
     }                                                                                        \
-    for (int j = 0; j < 32; j++) {                                                           \
-      best = acc[j] OP best ? acc[j] : best;                                                 \
-      any |= nan[j];                                                                         \
-    }                                                                                        \
+    for (int half = 16; half > 0; half /= 2)                                                 \
+      for (int j = 0; j < half; j++) {                                                       \
+        const T x = acc[j + half];                                                           \
+        acc[j] = x OP acc[j] ? x : acc[j];                                                   \
+        nan[j] |= nan[j + half];                                                             \
+      }                                                                                      \
+    best = acc[0] OP best ? acc[0] : best;                                                   \
+    any |= nan[0];                                                                           \
     if (best == 0) {                                                                         \
       bool wins = false;                                                                     \
       for (i = 0; i < n; i++) wins |= (in[i] == 0) & ((signbit(in[i]) != 0) == is_negative); \

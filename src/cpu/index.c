@@ -39,8 +39,8 @@ typedef struct gather {
   int64_t chunk; /* rows, or inner elements of a scatter */
   int64_t parts; /* ranges that the inner index is cut into, by a scatter */
   gather_loop *loop;
-  bool is_far;      /* a gather's rows are not in the nearer caches */
-  bool is_streamed; /* they go around the caches: they are whole registers */
+  bool is_far;          /* a gather's rows are not in the nearer caches */
+  tvi_streamer *stream; /* of rows that are whole cache lines and go around the caches; or NULL */
   tvi_loop *add;
 } gather;
 
@@ -89,11 +89,11 @@ static void fetch(const gather *g, const char *in, const int64_t *indices, int64
 }
 
 /* Copies a row; where nobody reads it soon, around the caches. */
-static inline void copy_row(char *to, const char *from, int64_t bytes, bool is_streamed) {
-  if (is_streamed)
-    tvi_stream(to, from, bytes);
+static inline void copy_row(const gather *g, char *to, const char *from) {
+  if (g->stream)
+    g->stream(to, from, g->row);
   else
-    memcpy(to, from, (size_t)bytes);
+    memcpy(to, from, (size_t)g->row);
 }
 
 /* n rows of one outer index. */
@@ -107,8 +107,7 @@ static void gather_span(const gather *g, const int64_t *indices, int64_t n, cons
     if (g->loop)
       g->loop(now, indices + i, in, out + i * g->row);
     else
-      for (int64_t k = i; k < i + now; k++)
-        copy_row(out + k * g->row, in + indices[k] * g->row, g->row, g->is_streamed);
+      for (int64_t k = i; k < i + now; k++) copy_row(g, out + k * g->row, in + indices[k] * g->row);
   }
 }
 
@@ -122,7 +121,7 @@ static void gather_rows(const gather *g, int64_t begin, int64_t end) {
                 (char *)job->out + begin * g->row);
     begin += n;
   }
-  if (g->is_streamed) tvi_stream_end();
+  if (g->stream) tvi_stream_end();
 }
 
 static void gather_chunk(void *context, int64_t i) {
@@ -138,8 +137,9 @@ tv_status tvi_cpu_gather(void *self, const tv_gather *job, void *stream) {
   if (rows == 0 || g.row == 0) return TV_OK;
   g.loop = loop_of(g.row);
   g.is_far = g.row >= 16 && job->n * g.row > NEAR;
-  g.is_streamed = !g.loop && g.row % 16 == 0 && (uintptr_t)job->out % 16 == 0 &&
-                  2 * rows * g.row > TVI_STREAMED;
+  if (!g.loop && g.row % LINE == 0 && (uintptr_t)job->out % LINE == 0 &&
+      2 * rows * g.row > TVI_STREAMED)
+    g.stream = tvi_level_here()->stream;
   if (!tvi_worth_threads((double)rows * (2 + .1 * (double)g.row))) {
     gather_rows(&g, 0, rows);
     return TV_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The inner loops, compiled once for each level of x86-64: what a level holds.
  *
- * loops.h, casts.h, folds.h, rows.h, steps.h, products.h, draws.h and selects.h are the loops;
- * level_portable.c, level_v2.c, level_v3.c and level_v4.c compile them for the baseline, for
+ * loops.h, casts.h, folds.h, rows.h, steps.h, products.h, draws.h, selects.h and streams.h are the
+ * loops; level_portable.c, level_v2.c, level_v3.c and level_v4.c compile them for the baseline, for
  * SSE4.2, for AVX2 and for AVX-512. Every level gives the same bits, but for elementary functions:
  * the first two have no fma, and other last places than the latter two. Other processors have the
  * first alone. */
@@ -89,6 +89,9 @@ typedef struct tvi_selector {
   tvi_select *unpack[TVI_SELECT_ITEMS]; /* out [n]: where chosen, in [count] in order; else 0 */
 } tvi_selector;
 
+/* A copy around the caches, where nobody reads it soon; what overlaps is not copied so. */
+typedef void tvi_streamer(char *to, const char *from, int64_t bytes);
+
 typedef struct tvi_level {
   tvi_loop *const (*loops)[TV_DTYPE_COUNT]; /* [op][dtype]; NULL where a row refuses the dtype */
   tvi_loop *const (*casts)[TV_DTYPE_COUNT]; /* [from][to]; NULL from complex to real */
@@ -99,6 +102,7 @@ typedef struct tvi_level {
   const tvi_rower *rowers;                  /* [dtype]; real floating ones */
   tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind][dtype]; floating ones */
   const tvi_selector *selector;
+  tvi_streamer *stream;
 } tvi_level;
 
 extern const tvi_level tvi_level_portable;

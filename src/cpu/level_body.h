@@ -27,7 +27,8 @@
 #include "products.h"
 #include "draws.h"
 #include "selects.h"
+#include "streams.h"
 /* clang-format on */
 
-const tvi_level LEVEL = {loops,     casts,    sums,        maxima, minima, first_max,
-                         first_min, products, draw_blocks, rowers, steps,  &selector};
+const tvi_level LEVEL = {loops,    casts,       sums,   maxima, minima,    first_max,   first_min,
+                         products, draw_blocks, rowers, steps,  &selector, stream_bytes};

@@ -4,6 +4,7 @@
 #include "level.h"
 
 #ifdef TVI_HAS_LEVELS
+#include <immintrin.h>
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("sse3,ssse3,sse4.1,sse4.2,popcnt"))), \
                              apply_to = function)

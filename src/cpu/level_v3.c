@@ -8,6 +8,7 @@
 #include "level.h"
 
 #ifdef TVI_HAS_LEVELS
+#include <immintrin.h>
 #ifdef __clang__
 #pragma clang attribute push( \
     __attribute__((target("avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,popcnt"))), apply_to = function)

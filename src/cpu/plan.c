@@ -133,7 +133,7 @@ typedef struct {
   int across;    /* the axis that is tiled with the inner one */
   int64_t side;  /* of a tile along it */
   int64_t tiles, tile_rows, tile_columns;
-  bool is_streamed; /* a copy, whose rows of tiles are whole cache lines */
+  tvi_streamer *stream; /* of a large copy whose rows of tiles are cache lines; or NULL */
 } run;
 
 static void run_chunk(void *context, int64_t i) {
@@ -300,10 +300,10 @@ static void run_tile(const run *r, tile *t) {
     steps[k] = item;
     row_steps[k] = TILE * item;
   }
-  const bool is_streamed = r->is_streamed && t->columns == TILE;
+  const bool is_streamed = r->stream && t->columns == TILE;
   for (int64_t j = 0; j < t->rows; j++) {
     if (is_streamed)
-      tvi_stream(t->p[0], t->p[1], TILE * plan->items[0]);
+      r->stream(t->p[0], t->p[1], TILE * plan->items[0]);
     else
       r->loop(t->columns, t->p, steps);
     for (int k = 0; k < n_operands; k++) t->p[k] += row_steps[k];
@@ -323,7 +323,7 @@ static void run_tiles(void *context, int64_t i) {
     }
     run_tile(r, &t);
   }
-  if (r->is_streamed) tvi_stream_end();
+  if (r->stream) tvi_stream_end();
 }
 
 /* Whether it is a large copy whose rows of tiles are cache lines, turned in a buffer. */
@@ -368,7 +368,7 @@ void tvi_plan_run(const tvi_plan *plan, tvi_loop *loop, double cost) {
     r.tile_columns = (plan->shape[inner] + TILE - 1) / TILE;
     r.tiles =
         plan->size / plan->shape[r.across] / plan->shape[inner] * r.tile_rows * r.tile_columns;
-    r.is_streamed = may_stream(&r);
+    if (may_stream(&r)) r.stream = tvi_level_here()->stream;
     r.chunk = is_parallel ? 1 + r.chunk / (TILE * r.side) : r.tiles;
     tvi_parallel((r.tiles + r.chunk - 1) / r.chunk, run_tiles, &r);
   } else if (is_parallel) {

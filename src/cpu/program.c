@@ -94,7 +94,7 @@ static void give_out(tvi_fused *f) {
     tvi_program_step *const s = &f->steps[k];
     const bool is_last = k == f->n_steps - 1;
     s->slot = -1;
-    if (s->out ? f->is_streamed : !is_last) s->slot = take(&r, 1);
+    if (s->out ? f->stream != NULL : !is_last) s->slot = take(&r, 1);
     if (s->item > widest) widest = s->item;
     for (int j = 0; j < s->n_inputs; j++) {
       const int from = s->in[j] - f->n_inputs;
@@ -164,8 +164,8 @@ tv_status tvi_fused_make(tvi_fused *f, const tv_program *job, bool may_stream) {
     if (s->out) moved += f->size * s->item;
   }
   f->result = job->steps[f->n_steps - 1].result;
-  f->is_streamed = may_stream && moved > TVI_STREAMED;
-  f->chunk = f->is_streamed ? MANY * CHUNK : CHUNK;
+  f->stream = may_stream && moved > TVI_STREAMED ? tvi_level_here()->stream : NULL;
+  f->chunk = f->stream ? MANY * CHUNK : CHUNK;
   give_out(f);
   return TV_OK;
 }
@@ -249,7 +249,7 @@ static void run_block(tvi_fused_run *run, int64_t begin, int64_t n, char *result
     char *p[1 + TV_MAX_INPUTS] = {*at};
     for (int j = 0; j < s->n_inputs; j++) p[1 + j] = run->at[s->in[j]];
     s->loop(n, p, s->step);
-    if (stored && s->slot >= 0) tvi_stream(stored, run->scratch + s->slot, n * s->item);
+    if (stored && s->slot >= 0) f->stream(stored, run->scratch + s->slot, n * s->item);
   }
 }
 
@@ -277,7 +277,7 @@ static void task(void *context, int64_t i) {
   tvi_fused_begin(&run, f);
   const int64_t begin = i * f->chunk, end = begin + f->chunk;
   run_range(&run, begin, end < f->size ? end : f->size, NULL);
-  if (f->is_streamed) tvi_stream_end();
+  if (f->stream) tvi_stream_end();
 }
 
 tv_status tvi_cpu_program(void *self, const tv_program *job, void *stream) {

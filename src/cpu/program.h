@@ -43,9 +43,9 @@ typedef struct tvi_fused {
   int rank, n_inputs, n_steps;
   int64_t size, chunk, block, row; /* row: 0, or blocks end where rows of so many elements do */
   int64_t shape[TV_MAX_PROGRAM_RANK];
-  bool is_streamed; /* results go around the caches */
-  double cost;      /* nanoseconds per element, a guess */
-  tv_dtype result;  /* of the last step */
+  tvi_streamer *stream; /* of results that go around the caches; or NULL */
+  double cost;          /* nanoseconds per element, a guess */
+  tv_dtype result;      /* of the last step */
   tvi_program_input inputs[TV_MAX_PROGRAM_INPUTS];
   tvi_program_step steps[TV_MAX_STEPS];
 } tvi_fused;

@@ -80,7 +80,7 @@ static void whole_rows(void *context, int64_t i) {
       row.powers = keeps_powers ? scratch : NULL;
     }
     r->of->finish[r->job->op](&row, n, is_streamed ? (char *)result : out_at(r, at));
-    if (is_streamed) tvi_stream(out_at(r, at), (const char *)result, n * r->item);
+    if (is_streamed) tvi_level_here()->stream(out_at(r, at), (const char *)result, n * r->item);
   }
   if (is_streamed) tvi_stream_end();
 }

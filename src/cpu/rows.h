@@ -34,7 +34,8 @@ ROW_COUNTER(f64, double)
     __VA_ARGS__                            \
   }
 
-/* What is loaded of a run is in the row itself where the types are one. wide: the tag of C. */
+/* The powers ask for the row that is next: they compute, and leave the memory idle.
+ * What is loaded of a run is in the row itself where the types are one. wide: the tag of C. */
 #define ROW_FOLDS(tag, S, C, load, wide)                                                         \
   static const C *loaded_##tag(const S *in, int64_t n, C *buffer) {                              \
     if (sizeof(S) == sizeof(C)) return (const C *)(const void *)in;                              \
@@ -61,8 +62,9 @@ ROW_COUNTER(f64, double)
     C buffer[TVI_RUN], one;                                                                      \
     counter_##wide counter = {0};                                                                \
     ROW_RUNS(C *const e = powers ? (C *)powers + k : buffer;                                     \
-             powers_##tag((const S *)x + k, m, (C)largest, e); fold_sum_##wide(e, m, &one);      \
-             count_##wide(&counter, one);)                                                       \
+             FETCH_LINES((const char *)x + (n + k) * (int64_t)sizeof(S), (size_t)m * sizeof(S))  \
+                 powers_##tag((const S *)x + k, m, (C)largest, e);                               \
+             fold_sum_##wide(e, m, &one); count_##wide(&counter, one);)                          \
     return (double)total_##wide(&counter);                                                       \
   }                                                                                              \
   static double row_squares_##tag(const void *x, int64_t n, double mean) {                       \
