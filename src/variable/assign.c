@@ -82,17 +82,21 @@ static bool may_write_in_place(const tv_variable *v) {
 /* Constrain a prepared value of the right dtype, shape and device, and make it the Variable's. */
 static bool commit(writing *w, tv_tensor *prepared) {
   if (!prepared) return false;
-  tv_tensor *const held =
-      tvi_scope_own(tvi_constrained(w->who, &w->v->constraint, w->v->name, TVI_WRITE, prepared));
+  tv_tensor *n_moved = NULL;
+  tv_tensor *const held = tvi_scope_own(
+      tvi_constrained(w->who, &w->v->constraint, w->v->name, TVI_WRITE, prepared, NULL, &n_moved));
   tv_tensor *const fresh = held ? tvi_value_of(w->who, held, w->v->dtype, w->v->device) : NULL;
-  if (!fresh) return false;
-  w->old = tvi_variable_commit(w->v, fresh, w->who);
+  if (!fresh) {
+    tv_release(n_moved);
+    return false;
+  }
+  w->old = tvi_variable_commit(w->v, fresh, w->who, n_moved);
   return true;
 }
 
 /* The bytes of the value have changed in place. */
 static bool commit_in_place(writing *w) {
-  tvi_variable_commit(w->v, w->v->value, w->who);
+  tvi_variable_commit(w->v, w->v->value, w->who, NULL);
   return true;
 }
 

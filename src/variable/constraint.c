@@ -65,13 +65,25 @@ static bool is_within(const char *who, const tv_constraint *c, const char *name,
   return n_outside == 0;
 }
 
+/* How many elements differ; two NaN do not. */
+static tv_tensor *count_of_moved(tv_tensor *before, tv_tensor *after) {
+  tv_tensor *const is_same =
+      tv_logical_or(tv_equal(before, after), tv_logical_and(tv_isnan(before), tv_isnan(after)));
+  return tv_retain(tv_sum(tv_logical_not(is_same), TV_ALL_AXES));
+}
+
 tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *name,
-                           tvi_occasion occasion, tv_tensor *value) {
+                           tvi_occasion occasion, tv_tensor *value, tv_tensor *rows,
+                           tv_tensor **n_moved) {
+  (void)rows; /* a clip costs no more than what finds the rows */
+  *n_moved = NULL;
   if (c->kind == TV_CONSTRAINT_NONE || (c->policy == TV_ON_STEP && occasion != TVI_STEP))
     return tv_retain(value);
   tv_tensor *const low = bound(c->low, true, value->dtype), *const high =
                                                                 bound(c->high, false, value->dtype);
   if (c->policy == TV_VALIDATE_ONLY)
     return low && high && is_within(who, c, name, value, low, high) ? tv_retain(value) : NULL;
-  return tv_retain(tv_clip(value, low, high));
+  tv_tensor *const y = tv_clip(value, low, high);
+  *n_moved = y ? count_of_moved(value, y) : NULL;
+  return *n_moved ? tv_retain(y) : NULL;
 }

@@ -24,6 +24,7 @@ tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device
 
 static void free_variable(tv_variable *v) {
   tv_release(v->value);
+  tv_release(v->n_moved);
   tvi_free(v->is_open);
   tvi_free(v->name);
   tvi_free(v);
@@ -37,11 +38,14 @@ static char *copied_text(const char *text) {
 
 static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
   const char *const name = o->name ? o->name : "Variable";
+  tv_tensor *n_moved = NULL;
   tv_tensor *const constrained =
-      tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value);
+      tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value, NULL, &n_moved);
   if (!constrained) return NULL;
   tv_variable *const v = tvi_calloc(1, sizeof *v);
+  if (!v) tv_release(n_moved);
   if (v) {
+    v->n_moved = n_moved;
     v->name = copied_text(name);
     v->is_open = o->open_axes ? tvi_malloc(value->rank) : NULL;
     v->value = tvi_value_of("variable_new", constrained, value->dtype, tvi_tensor_on(value));
@@ -165,8 +169,11 @@ bool tvi_variable_is_alone(const tv_variable *v) {
          tvi_tensor_is_whole(v->value) && tvi_storage_is_alone(v->value->storage);
 }
 
-tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb) {
+tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
+                               tv_tensor *n_moved) {
   tv_tensor *const old = v->value;
+  tv_release(v->n_moved); /* the library's own bytes: nobody is called back */
+  v->n_moved = n_moved;
   v->value = fresh;
   atomic_store(&v->writer, verb);
   atomic_fetch_add(&v->version, 1);

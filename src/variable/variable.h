@@ -26,6 +26,7 @@ struct tv_variable {
   tv_tensor *value; /* a head of its own: its storage is alone if nobody else holds the bytes */
   _Atomic uint64_t version;     /* written under the lock */
   _Atomic(const char *) writer; /* the verb that wrote last; static text */
+  tv_tensor *n_moved; /* elements that the constraint changed in the last write; NULL: none */
   tvi_mapping mapping;
   tv_tensor *mapped; /* what the map shows, in host memory; may be `value` */
 };
@@ -34,9 +35,13 @@ struct tv_variable {
 typedef enum { TVI_CREATE, TVI_WRITE, TVI_STEP } tvi_occasion;
 
 /* The value that the constraint makes of this one: retained, or NULL if it refuses. `name` is the
- * Variable's. Needs an open scope. */
+ * Variable's. rows: which of axis 0 the write may have changed, int64 on the Variable's device,
+ * 0 <= i < n, in any order and number; NULL: any. A constraint that looks at each row by itself
+ * then looks at these alone. *n_moved: how many elements it changed, 0-d int64, retained; NULL:
+ * none, for it did not act. Needs an open scope. */
 tv_tensor *tvi_constrained(const char *who, const tv_constraint *constraint, const char *name,
-                           tvi_occasion occasion, tv_tensor *value);
+                           tvi_occasion occasion, tv_tensor *value, tv_tensor *rows,
+                           tv_tensor **n_moved);
 /* Whether it could be one for this dtype. TV_EVALUE, TV_EDTYPE. */
 bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype);
 
@@ -44,9 +49,11 @@ bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype);
 tv_status tvi_variable_writable(const char *who, const tv_variable *v);
 /* With the lock held: whether bytes may change in place. */
 bool tvi_variable_is_alone(const tv_variable *v);
-/* With the lock held: `fresh`, whose count moves in, is the value; gives back the old one, to be
- * released after unlocking. Cannot fail. */
-tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb);
+/* With the lock held: `fresh`, whose count moves in, is the value, and n_moved, whose count moves
+ * in too, what the constraint changed of it (NULL: nothing); gives back an old value, to be
+ * released after unlocking, or NULL. In place: `fresh` is the value already. Cannot fail. */
+tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
+                               tv_tensor *n_moved);
 
 const char *tvi_variable_writer(tv_variable *v);
 
