@@ -15,6 +15,7 @@
 
 #include <stdio.h>
 
+#include <tensorvar/index.h>
 #include <tensorvar/npy.h>
 #include <tensorvar/tensor.h>
 TV_BEGIN_C
@@ -86,6 +87,9 @@ TV_API tv_variable *tv_variable_new_from_npy(const char *path, const tv_npy_opti
  * while it is mapped exclusively. */
 TV_API tv_tensor *tv_read(tv_variable *variable);
 
+/** The rows of the value now at indices: tv_take of tv_read on axis 0, which tapes see as that. */
+TV_API tv_tensor *tv_variable_sparse_read(tv_variable *variable, tv_tensor *indices);
+
 TV_API const char *tv_variable_name(tv_variable *variable);
 TV_API tv_dtype tv_variable_dtype(tv_variable *variable);
 TV_API tv_device tv_variable_device(tv_variable *variable);
@@ -113,21 +117,127 @@ TV_API uint64_t tv_variable_version(tv_variable *variable);
  */
 TV_API tv_status tv_variable_assign(tv_variable *variable, tv_tensor *value);
 
-/** Add to the Variable, or subtract from it: one atomic read-modify-write, in place if nobody else
- *  holds the bytes. The shape must be the Variable's; a weak scalar is also taken. Errors as
- * assign. */
+/** What a write makes of the Variable's elements and the values that it is given. */
+typedef enum tv_update {
+  TV_SET,
+  TV_ADD,
+  TV_SUBTRACT,
+  TV_MULTIPLY,
+  TV_DIVIDE,  /* floating and complex Variables only: a quotient of integers is no integer */
+  TV_MINIMUM, /* real Variables only; NaN if either is */
+  TV_MAXIMUM
+} tv_update;
+
+/**
+ * Change every element: variable = variable + value, and so on.
+ *
+ * One atomic read-modify-write, in place if nobody else holds the bytes. Computed in the dtype in
+ * which both meet, then converted; where that is not of the Variable's kind (int64 with uint64),
+ * the value is converted first.
+ *
+ * Shapes    value has the Variable's shape, or is a weak scalar
+ * Writes    all of it; version + 1
+ * Errors    as tv_variable_assign, and
+ *           - TV_EDTYPE  the op does not take the Variable's dtype, or gives another kind
+ *           - TV_EVALUE  no such update
+ */
+TV_API tv_status tv_variable_update(tv_variable *variable, tv_update how, tv_tensor *value);
+/** The same by TensorFlow's names, and its two neighbours. */
 TV_API tv_status tv_variable_assign_add(tv_variable *variable, tv_tensor *value);
 TV_API tv_status tv_variable_assign_sub(tv_variable *variable, tv_tensor *value);
+TV_API tv_status tv_variable_assign_mul(tv_variable *variable, tv_tensor *value);
+TV_API tv_status tv_variable_assign_div(tv_variable *variable, tv_tensor *value);
+TV_API tv_status tv_variable_assign_min(tv_variable *variable, tv_tensor *value);
+TV_API tv_status tv_variable_assign_max(tv_variable *variable, tv_tensor *value);
 
-/** Write into part of the Variable, in NumPy's slice notation; value broadcasts into it. A value
- * that is a view of the Variable is taken as it was before. Errors as assign, and those of
- * tv_slice. */
+/**
+ * Change part of the Variable, named in NumPy's slice notation or, in the _with form, by n terms.
+ *
+ *     tv_variable_update_slice(v, TV_MULTIPLY, "1:, ::2", tv_scalar(.5));
+ *
+ * A value that is a view of the Variable is taken as it was before.
+ *
+ * Shapes    value broadcasts into the part; sizes of 1 in front of it are dropped, as in NumPy
+ * Writes    the part; version + 1
+ * Errors    as tv_variable_update, and those of tv_slice
+ */
+TV_API tv_status tv_variable_update_slice(tv_variable *variable, tv_update how, const char *slice,
+                                          tv_tensor *value);
+TV_API tv_status tv_variable_update_slice_with(tv_variable *variable, tv_update how, int n,
+                                               const tv_index *index, tv_tensor *value);
 TV_API tv_status tv_variable_assign_slice(tv_variable *variable, const char *slice,
                                           tv_tensor *value);
+#define tv_variable_assign_slice_add(v, ...) tv_variable_update_slice(v, TV_ADD, __VA_ARGS__)
+#define tv_variable_assign_slice_sub(v, ...) tv_variable_update_slice(v, TV_SUBTRACT, __VA_ARGS__)
+#define tv_variable_assign_slice_mul(v, ...) tv_variable_update_slice(v, TV_MULTIPLY, __VA_ARGS__)
+#define tv_variable_assign_slice_div(v, ...) tv_variable_update_slice(v, TV_DIVIDE, __VA_ARGS__)
+#define tv_variable_assign_slice_min(v, ...) tv_variable_update_slice(v, TV_MINIMUM, __VA_ARGS__)
+#define tv_variable_assign_slice_max(v, ...) tv_variable_update_slice(v, TV_MAXIMUM, __VA_ARGS__)
 
-/** Write where the mask is true. The mask is bool and broadcasts to the Variable, and so does
- * value. */
+/**
+ * Change the elements where the mask is true.
+ *
+ *     tv_variable_assign_where(v, tv_greater(tv_read(v), tv_scalar(5)), tv_scalar(-1));
+ *
+ * Shapes    mask and value broadcast to the Variable
+ * Dtypes    mask: bool
+ * Writes    those elements; others keep every bit; version + 1
+ * Errors    as tv_variable_update, and TV_EDTYPE for another mask
+ */
+TV_API tv_status tv_variable_update_where(tv_variable *variable, tv_update how, tv_tensor *mask,
+                                          tv_tensor *value);
 TV_API tv_status tv_variable_assign_where(tv_variable *variable, tv_tensor *mask, tv_tensor *value);
+#define tv_variable_assign_where_add(v, ...) tv_variable_update_where(v, TV_ADD, __VA_ARGS__)
+#define tv_variable_assign_where_sub(v, ...) tv_variable_update_where(v, TV_SUBTRACT, __VA_ARGS__)
+#define tv_variable_assign_where_mul(v, ...) tv_variable_update_where(v, TV_MULTIPLY, __VA_ARGS__)
+#define tv_variable_assign_where_div(v, ...) tv_variable_update_where(v, TV_DIVIDE, __VA_ARGS__)
+#define tv_variable_assign_where_min(v, ...) tv_variable_update_where(v, TV_MINIMUM, __VA_ARGS__)
+#define tv_variable_assign_where_max(v, ...) tv_variable_update_where(v, TV_MAXIMUM, __VA_ARGS__)
+
+/**
+ * Change rows of axis 0.
+ *
+ *     tv_variable_scatter_add(v, tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), NULL), rows);
+ *
+ * Updates are converted to the Variable's dtype and applied in C order of the indices: of those
+ * with one index TV_SET keeps the last, the others follow one another. Every index is checked
+ * before anything is written. Same bits on every device and any number of threads.
+ *
+ * Shapes    indices [k...] into a Variable [n, b...]: updates [k..., b...], or 0-d for all
+ * Dtypes    indices: any integer; -n <= i < n
+ * Writes    those rows; version + 1, also for no index at all
+ * Errors    as tv_variable_update, and
+ *           - TV_EINDEX  an index out of range, naming its position and value
+ * Source    TensorFlow `Variable.scatter_update`, where the order of duplicates is left open and a
+ *           bad index leaves part written or is skipped.
+ */
+TV_API tv_status tv_variable_scatter(tv_variable *variable, tv_update how, tv_tensor *indices,
+                                     tv_tensor *updates);
+#define tv_variable_scatter_update(v, ...) tv_variable_scatter(v, TV_SET, __VA_ARGS__)
+#define tv_variable_scatter_add(v, ...) tv_variable_scatter(v, TV_ADD, __VA_ARGS__)
+#define tv_variable_scatter_sub(v, ...) tv_variable_scatter(v, TV_SUBTRACT, __VA_ARGS__)
+#define tv_variable_scatter_mul(v, ...) tv_variable_scatter(v, TV_MULTIPLY, __VA_ARGS__)
+#define tv_variable_scatter_div(v, ...) tv_variable_scatter(v, TV_DIVIDE, __VA_ARGS__)
+#define tv_variable_scatter_min(v, ...) tv_variable_scatter(v, TV_MINIMUM, __VA_ARGS__)
+#define tv_variable_scatter_max(v, ...) tv_variable_scatter(v, TV_MAXIMUM, __VA_ARGS__)
+
+/** tv_variable_scatter by tuples of indices into the first K axes, as tv_gather_nd reads: indices
+ *  [k..., K] into a Variable [n1..., nK, b...] with updates [k..., b...], or 0-d. */
+TV_API tv_status tv_variable_scatter_nd(tv_variable *variable, tv_update how, tv_tensor *indices,
+                                        tv_tensor *updates);
+#define tv_variable_scatter_nd_update(v, ...) tv_variable_scatter_nd(v, TV_SET, __VA_ARGS__)
+#define tv_variable_scatter_nd_add(v, ...) tv_variable_scatter_nd(v, TV_ADD, __VA_ARGS__)
+#define tv_variable_scatter_nd_sub(v, ...) tv_variable_scatter_nd(v, TV_SUBTRACT, __VA_ARGS__)
+#define tv_variable_scatter_nd_mul(v, ...) tv_variable_scatter_nd(v, TV_MULTIPLY, __VA_ARGS__)
+#define tv_variable_scatter_nd_div(v, ...) tv_variable_scatter_nd(v, TV_DIVIDE, __VA_ARGS__)
+#define tv_variable_scatter_nd_min(v, ...) tv_variable_scatter_nd(v, TV_MINIMUM, __VA_ARGS__)
+#define tv_variable_scatter_nd_max(v, ...) tv_variable_scatter_nd(v, TV_MAXIMUM, __VA_ARGS__)
+
+/** Set rows of each batch: variable[b..., indices[b..., i]] = updates[b..., i]. indices [b..., k]
+ *  into a Variable [b..., n, c...] with updates [b..., k, c...], or 0-d. Otherwise as
+ *  tv_variable_scatter. Source: TensorFlow `Variable.batch_scatter_update`. */
+TV_API tv_status tv_variable_batch_scatter_update(tv_variable *variable, tv_tensor *indices,
+                                                  tv_tensor *updates);
 
 /**
  * A pointer to the Variable's elements, in C order in host memory, for the caller's own loop.
