@@ -52,9 +52,11 @@ typedef struct tv_variable_options {
                                one */
   const bool *open_axes;    /* one per axis: may change size; NULL: none may */
   tv_constraint constraint; /* real dtypes only */
+  int history;              /* versions before the current one that are kept; none is then written
+                               in place */
 } tv_variable_options;
 #define TV_VARIABLE_OPTIONS \
-  { sizeof(tv_variable_options), NULL, true, false, NULL, TV_NO_CONSTRAINT }
+  { sizeof(tv_variable_options), NULL, true, false, NULL, TV_NO_CONSTRAINT, 0 }
 
 /* Make --------------------------------------------------------------------------------------- */
 
@@ -98,6 +100,38 @@ TV_API int tv_variable_rank(tv_variable *variable);
 TV_API tv_status tv_variable_shape(tv_variable *variable, int64_t *shape);
 TV_API bool tv_variable_is_trainable(tv_variable *variable);
 TV_API uint64_t tv_variable_version(tv_variable *variable);
+
+/** Who wrote a Variable last. Begin with TV_WRITE_INFO. */
+typedef struct tv_write_info {
+  size_t size;
+  uint64_t version; /* that the write made; 0: it is the making of the Variable */
+  const char *verb; /* the function, without its tv_: "variable_assign_add"; static text */
+  const char *file; /* where it was called, as __FILE__ says; NULL: not known */
+  int line;
+  uint64_t thread; /* tv_thread_number() there */
+} tv_write_info;
+#define TV_WRITE_INFO \
+  { sizeof(tv_write_info), 0, NULL, NULL, 0, 0 }
+
+/** Fill in what is known of the last write. TV_EVALUE if something is NULL, or info has size 0. */
+TV_API tv_status tv_variable_last_write(tv_variable *variable, tv_write_info *info);
+
+/** The calling thread's number: from 1, in the order in which threads first used the library. */
+TV_API uint64_t tv_thread_number(void);
+
+/**
+ * The value of an earlier version, as a snapshot: one of the last `history` ones, or the one now.
+ *
+ * Recorded as tv_read is. Under TV_MUTATION_ERROR a gradient that needs an earlier value is
+ * refused: it is not the Variable's any more.
+ *
+ * Errors    - TV_EINDEX  the version is not kept, or is still to come; the text says which are
+ *           - TV_EBUSY   it is the one now, and mapped exclusively
+ */
+TV_API tv_tensor *tv_variable_at(tv_variable *variable, uint64_t version);
+
+/** The oldest version that tv_variable_at gives. */
+TV_API uint64_t tv_variable_oldest(tv_variable *variable);
 
 /* Change ------------------------------------------------------------------------------------- */
 
@@ -239,6 +273,10 @@ TV_API tv_status tv_variable_scatter_nd(tv_variable *variable, tv_update how, tv
 TV_API tv_status tv_variable_batch_scatter_update(tv_variable *variable, tv_tensor *indices,
                                                   tv_tensor *updates);
 
+/** Make an earlier version the value again, bit for bit: a write as any other, version + 1. Copies
+ *  nothing. TV_EINDEX as tv_variable_at; TV_EBUSY if it is mapped. */
+TV_API tv_status tv_variable_restore(tv_variable *variable, uint64_t version);
+
 /**
  * A pointer to the Variable's elements, in C order in host memory, for the caller's own loop.
  *
@@ -259,6 +297,43 @@ TV_API tv_status tv_variable_unmap(tv_variable *variable);
 
 TV_API tv_variable *tv_variable_retain(tv_variable *variable);
 TV_API void tv_variable_release(tv_variable *variable);
+
+/* Where a write is called -----------------------------------------------------------------------
+ */
+
+/** Say where this thread calls its next write, or its next tv_variable_new. The macros below do:
+ * they make tv_variable_assign(v, x) say it first, and are the functions otherwise. The text is not
+ * copied: it lives as long as the Variables that are written, as __FILE__ does. Code that is
+ * unloaded earlier is compiled with TV_WITHOUT_SITES, and so is what wants no paths in it. */
+TV_API void tv_site_set(const char *file, int line);
+
+#ifndef TV_WITHOUT_SITES
+#define TV_HERE(x) (tv_site_set(__FILE__, __LINE__), (x))
+#define tv_variable_new(first, ...) tv_variable_new(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_new_from_memory(first, ...) \
+  tv_variable_new_from_memory(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_new_from_npy(first, ...) tv_variable_new_from_npy(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign(first, ...) tv_variable_assign(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_update(first, ...) tv_variable_update(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_add(first, ...) tv_variable_assign_add(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_sub(first, ...) tv_variable_assign_sub(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_mul(first, ...) tv_variable_assign_mul(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_div(first, ...) tv_variable_assign_div(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_min(first, ...) tv_variable_assign_min(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_max(first, ...) tv_variable_assign_max(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_slice(first, ...) tv_variable_assign_slice(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_update_slice(first, ...) tv_variable_update_slice(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_update_slice_with(first, ...) \
+  tv_variable_update_slice_with(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_assign_where(first, ...) tv_variable_assign_where(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_update_where(first, ...) tv_variable_update_where(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_scatter(first, ...) tv_variable_scatter(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_scatter_nd(first, ...) tv_variable_scatter_nd(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_batch_scatter_update(first, ...) \
+  tv_variable_batch_scatter_update(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_restore(first, ...) tv_variable_restore(TV_HERE(first), __VA_ARGS__)
+#define tv_variable_unmap(variable) tv_variable_unmap(TV_HERE(variable))
+#endif
 
 TV_END_C
 #endif

@@ -446,6 +446,7 @@ tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variable
   tvi_free(all);
   tvi_free(sorted);
   tvi_scope_close(&scope);
+  tv_site_set(NULL, 0);
   return status;
 }
 

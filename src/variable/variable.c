@@ -25,6 +25,8 @@ tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device
 static void free_variable(tv_variable *v) {
   tv_release(v->value);
   tv_release(v->n_moved);
+  for (int k = 0; v->past && k < v->history; k++) tv_release(v->past[k]);
+  tvi_free(v->past);
   tvi_free(v->is_open);
   tvi_free(v->name);
   tvi_free(v);
@@ -48,10 +50,12 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
     v->n_moved = n_moved;
     v->name = copied_text(name);
     v->is_open = o->open_axes ? tvi_malloc(value->rank) : NULL;
+    v->history = o->history;
+    v->past = o->history ? tvi_calloc(o->history, sizeof *v->past) : NULL;
     v->value = tvi_value_of("variable_new", constrained, value->dtype, tvi_tensor_on(value));
   }
   tv_release(constrained);
-  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) ||
+  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) || (o->history && !v->past) ||
       pthread_mutex_init(&v->lock, NULL)) {
     if (v) free_variable(v);
     return tvi_fail(TV_ENOMEM, "variable_new: no memory");
@@ -59,7 +63,7 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
   if (o->open_axes) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
   atomic_init(&v->count, 1);
   atomic_init(&v->version, 0);
-  atomic_init(&v->writer, "variable_new");
+  v->written = tvi_written_by("variable_new");
   v->dtype = value->dtype;
   v->device = tvi_tensor_on(value);
   v->rank = value->rank;
@@ -72,20 +76,24 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
 
 /* Needs no open scope of the caller's: what it computes lies in one of its own. */
 tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *options) {
-  const tv_variable_options defaults = TV_VARIABLE_OPTIONS;
-  const tv_variable_options *const o = options ? options : &defaults;
+  tv_variable_options o = TV_VARIABLE_OPTIONS;
   if (!value) return tvi_null("variable_new", "value");
-  if (!tvi_options_fit("variable_new", o->size, sizeof *o) ||
-      !tvi_constraint_fits(&o->constraint, value->dtype))
-    return NULL;
+  if (options) {
+    if (!tvi_options_fit("variable_new", options->size, sizeof o)) return NULL;
+    memcpy(&o, options, options->size);
+  }
+  if (o.history < 0)
+    return tvi_fail(TV_EVALUE, "variable_new: a history of %d versions", o.history);
+  if (!tvi_constraint_fits(&o.constraint, value->dtype)) return NULL;
   tv_scope scope;
   if (tvi_scope_open(&scope)) return NULL;
   tvi_self.paused++;
   tv_tensor *const strong =
       tvi_scope_own(tvi_tensor_strong("variable_new", value, tvi_self.device));
-  tv_variable *const v = strong ? with_value(strong, o) : NULL;
+  tv_variable *const v = strong ? with_value(strong, &o) : NULL;
   tvi_self.paused--;
   tvi_scope_close(&scope);
+  tv_site_set(NULL, 0);
   return v;
 }
 
@@ -146,7 +154,6 @@ tv_device tv_variable_device(tv_variable *v) { return v ? v->device : TV_DEVICE_
 int tv_variable_rank(tv_variable *v) { return v ? v->rank : -1; }
 bool tv_variable_is_trainable(tv_variable *v) { return v && v->is_trainable; }
 uint64_t tv_variable_version(tv_variable *v) { return v ? atomic_load(&v->version) : 0; }
-const char *tvi_variable_writer(tv_variable *v) { return atomic_load(&v->writer); }
 
 tv_status tv_variable_shape(tv_variable *v, int64_t *shape) {
   if (!v) return tvi_null_status("variable_shape", "variable");
@@ -165,7 +172,7 @@ tv_status tvi_variable_writable(const char *who, const tv_variable *v) {
 }
 
 bool tvi_variable_is_alone(const tv_variable *v) {
-  return !v->has_concurrent_readers && !v->value->storage->is_borrowed &&
+  return !v->has_concurrent_readers && v->history == 0 && !v->value->storage->is_borrowed &&
          tvi_tensor_is_whole(v->value) && tvi_storage_is_alone(v->value->storage);
 }
 
@@ -175,7 +182,8 @@ tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *ver
   tv_release(v->n_moved); /* the library's own bytes: nobody is called back */
   v->n_moved = n_moved;
   v->value = fresh;
-  atomic_store(&v->writer, verb);
-  atomic_fetch_add(&v->version, 1);
-  return old == fresh ? NULL : old;
+  v->written = tvi_written_by(verb);
+  const uint64_t version = atomic_fetch_add(&v->version, 1);
+  if (old == fresh) return NULL;
+  return v->history ? tvi_history_push(v, old, version) : old;
 }

@@ -12,6 +12,14 @@
 
 typedef enum { TVI_NOT_MAPPED, TVI_MAPPED, TVI_MAPPED_EXCLUSIVELY } tvi_mapping;
 
+/* Who wrote: see tv_write_info. */
+typedef struct {
+  const char *verb; /* static text */
+  const char *file;
+  int line;
+  uint64_t thread;
+} tvi_written;
+
 struct tv_variable {
   _Atomic int64_t count;
   char *name;
@@ -24,8 +32,10 @@ struct tv_variable {
 
   pthread_mutex_t lock;
   tv_tensor *value; /* a head of its own: its storage is alone if nobody else holds the bytes */
-  _Atomic uint64_t version;     /* written under the lock */
-  _Atomic(const char *) writer; /* the verb that wrote last; static text */
+  _Atomic uint64_t version; /* written under the lock */
+  tvi_written written;      /* the last write */
+  tv_tensor **past; /* [history] values before, at their versions mod history; see history.c */
+  int history, n_past;
   tv_tensor *n_moved; /* elements that the constraint changed in the last write; NULL: none */
   tvi_mapping mapping;
   tv_tensor *mapped; /* what the map shows, in host memory; may be `value` */
@@ -55,7 +65,15 @@ bool tvi_variable_is_alone(const tv_variable *v);
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
                                tv_tensor *n_moved);
 
-const char *tvi_variable_writer(tv_variable *v);
+/* The calling thread, where its write was called. */
+tvi_written tvi_written_by(const char *verb);
+/* With the lock held, of a Variable with a history: keep the value of a version, whose count moves
+ * in; gives back the one that leaves, or NULL. */
+tv_tensor *tvi_history_push(tv_variable *v, tv_tensor *old, uint64_t version);
+
+/* TV_EMUTATED: `op` needs the value of a version that is not the Variable's any more. Names all
+ * that is known of the last write. false. */
+bool tvi_history_mutated(const char *who, const char *op, tv_variable *v, uint64_t version);
 
 /* A value that can be a Variable's without a copy, shared; else a copy. Retained. */
 tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device);

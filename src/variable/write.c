@@ -24,6 +24,7 @@ tv_status tvi_writing_end(tvi_writing *w, bool is_done) {
   tvi_self.paused--;
   tv_release(w->old);
   tvi_scope_close(&w->scope);
+  tv_site_set(NULL, 0);
   return is_done ? TV_OK : tvi_failure();
 }
 

@@ -52,7 +52,7 @@ static bool options_work() {
   tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
-  tv_tape_gradient(tape, tv_read(v), 1, &v, &g);
+  tv_tape_gradient_at(tape, tv_read(v), v, 0, &g);
   tv_tape_end(tape);
   for (tv_optimizer *optimizer : both) {
     tv_optimizer_step(optimizer, 1, &v, &g);
@@ -90,6 +90,11 @@ static bool writes_work() {
                               tv_variable_assign_slice(v, "0", one),
                               tv_variable_assign_where(v, m, one),
                               tv_variable_update_slice_with(v, TV_SET, 1, row, one),
+                              tv_variable_update_slice(v, TV_SET, "0", one),
+                              tv_variable_update_where(v, TV_SET, m, one),
+                              tv_variable_scatter(v, TV_SET, at, one),
+                              tv_variable_scatter_nd(v, TV_SET, pair, one),
+                              tv_variable_restore(TV_HERE(v), tv_variable_oldest(v)),
                               tv_variable_assign_slice_add(v, ":1", one),
                               tv_variable_assign_slice_sub(v, ":1", one),
                               tv_variable_assign_slice_mul(v, ":1", one),
@@ -121,6 +126,10 @@ static bool writes_work() {
                               tv_variable_batch_scatter_update(v, at, tv_scalar(2))};
   bool is_right = tv_variable_version(v) + 1 == sizeof writes / sizeof *writes;
   for (tv_status status : writes) is_right = is_right && status == TV_OK;
+  tv_write_info last = TV_WRITE_INFO;
+  tv_variable_last_write(v, &last);
+  is_right = is_right && last.thread == tv_thread_number() && last.file &&
+             tv_tensor_rank(tv_variable_at(v, last.version)) == 2;
   double sum = 0;
   tv_item_f64(tv_sum(tv_variable_sparse_read(v, at), TV_ALL_AXES), &sum);
   is_right = is_right && sum == 8 && tv_gather_nd(tv_read(v), pair);
