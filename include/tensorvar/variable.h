@@ -29,31 +29,89 @@ typedef enum tv_constraint_policy {
   TV_VALIDATE_ONLY /* never changes a value: a write that would break it is refused, creation too */
 } tv_constraint_policy;
 
-typedef enum tv_constraint_kind { TV_CONSTRAINT_NONE, TV_CONSTRAINT_CLIP } tv_constraint_kind;
+typedef enum tv_constraint_kind {
+  TV_CONSTRAINT_NONE,
+  TV_CONSTRAINT_CLIP,
+  TV_CONSTRAINT_NON_NEGATIVE,
+  TV_CONSTRAINT_UNIT_NORM,
+  TV_CONSTRAINT_MAX_NORM,
+  TV_CONSTRAINT_MIN_MAX_NORM,
+  TV_CONSTRAINT_SIMPLEX,
+  TV_CONSTRAINT_CALLBACK
+} tv_constraint_kind;
 
-/** What a Variable's value must keep to. Begin with TV_NO_CONSTRAINT or TV_CLIP. */
+enum { TV_CONSTRAINT_AXES = 8 /* that a norm is taken over, at most */ };
+
+/** What a callback makes of a value: a tensor of the same dtype, shape and device, or NULL after a
+ *  failure, which the write then has. It runs in a scope of the library's, unrecorded, while the
+ *  Variable is being written: asking that Variable for anything, or writing it, is TV_EBUSY. Never
+ *  step it there. */
+typedef tv_tensor *tv_projection(void *user, tv_tensor *value);
+
+/** What a Variable's value must keep to. Begin with one of the macros or functions below. */
 typedef struct tv_constraint {
   size_t size;
   tv_constraint_kind kind;
   tv_constraint_policy policy;
-  double low, high; /* CLIP: min(max(w, low), high); NaN stays NaN, and VALIDATE_ONLY refuses it */
+  double low, high; /* of a clip; of norms */
+  double tolerance; /* VALIDATE_ONLY: by what part of its bound a norm or a sum may be off; less
+                       than 8 units in the last place of the dtype never counts */
+  int n_axes;       /* that a norm is taken over; -1: all */
+  int64_t axes[TV_CONSTRAINT_AXES];
+  tv_projection *project;
+  void *user;
+  void (*release)(void *user); /* called once, with the Variable's release, or before
+                                  tv_variable_new returns NULL; may be NULL */
 } tv_constraint;
-#define TV_NO_CONSTRAINT \
-  { sizeof(tv_constraint), TV_CONSTRAINT_NONE, TV_ON_STEP, 0, 0 }
-#define TV_CLIP(low, high, policy) \
-  { sizeof(tv_constraint), TV_CONSTRAINT_CLIP, (policy), (low), (high) }
+#define TV_CONSTRAINT_(kind, policy, low, high) \
+  { sizeof(tv_constraint), (kind), (policy), (low), (high), 1e-6, 0, {0}, NULL, NULL, NULL }
+#define TV_NO_CONSTRAINT TV_CONSTRAINT_(TV_CONSTRAINT_NONE, TV_ON_STEP, 0, 0)
+/** min(max(w, low), high); NaN stays NaN, and VALIDATE_ONLY refuses it. Real dtypes. */
+#define TV_CLIP(low, high, policy) TV_CONSTRAINT_(TV_CONSTRAINT_CLIP, policy, low, high)
+
+/**
+ * The other constraints, each a projection to the nearest value that keeps to it.
+ *
+ *     o.constraint = tv_constraint_max_norm(TV_ON_STEP, 2, TV_AXES(0));
+ *
+ * non_negative    max(w, 0); real dtypes
+ * unit_norm       w / |w| over the axes; zero, which has no direction, stays zero
+ * max_norm        w min(1, high / |w|)
+ * min_max_norm    w clip(|w|, low, high) / |w|; zero stays zero
+ * simplex         the nearest w >= 0 with a sum of 1 along the axis; floating dtypes
+ * callback        what `project` makes of it; any dtype
+ *
+ * Norms are Euclidean, of floating and complex dtypes, computed in f64. What is right as far as its
+ * dtype can tell keeps every bit, so projecting twice is projecting once. VALIDATE_ONLY refuses
+ * NaN, a zero where a norm has to be above 0, and of a callback whatever it would change. A write
+ * of rows, or a sparse step, projects these rows alone, where the constraint looks at each by
+ * itself: clip and non_negative, and the others over axes that are not axis 0.
+ *
+ * A bad bound, axis or dtype is refused by tv_variable_new.
+ * Source: Keras `constraints`, which divide by |w| + 1e-7; Duchi et al. (2008) for the simplex.
+ */
+TV_API tv_constraint tv_constraint_non_negative(tv_constraint_policy policy);
+TV_API tv_constraint tv_constraint_unit_norm(tv_constraint_policy policy, int n_axes,
+                                             const int64_t *axes);
+TV_API tv_constraint tv_constraint_max_norm(tv_constraint_policy policy, double high, int n_axes,
+                                            const int64_t *axes);
+TV_API tv_constraint tv_constraint_min_max_norm(tv_constraint_policy policy, double low,
+                                                double high, int n_axes, const int64_t *axes);
+TV_API tv_constraint tv_constraint_simplex(tv_constraint_policy policy, int64_t axis);
+TV_API tv_constraint tv_constraint_callback(tv_constraint_policy policy, tv_projection *project,
+                                            void *user, void (*release)(void *user));
 
 /** Begin with TV_VARIABLE_OPTIONS. */
 typedef struct tv_variable_options {
   size_t size;
-  const char *name;         /* copied; NULL: "Variable" */
-  bool trainable;           /* tapes watch reads of it, if its dtype is floating or complex */
-  bool concurrent_readers;  /* every write goes to fresh storage, so that no reader ever waits for
-                               one */
-  const bool *open_axes;    /* one per axis: may change size; NULL: none may */
-  tv_constraint constraint; /* real dtypes only */
-  int history;              /* versions before the current one that are kept; none is then written
-                               in place */
+  const char *name;        /* copied; NULL: "Variable" */
+  bool trainable;          /* tapes watch reads of it, if its dtype is floating or complex */
+  bool concurrent_readers; /* every write goes to fresh storage, so that no reader ever waits for
+                              one */
+  const bool *open_axes;   /* one per axis: may change size; NULL: none may */
+  tv_constraint constraint;
+  int history; /* versions before the current one that are kept; none is then written
+                  in place */
 } tv_variable_options;
 #define TV_VARIABLE_OPTIONS \
   { sizeof(tv_variable_options), NULL, true, false, NULL, TV_NO_CONSTRAINT, 0 }
@@ -68,7 +126,8 @@ typedef struct tv_variable_options {
  * Made without a copy where tv_variable_assign makes none. Needs no open scope.
  *
  * Errors    - TV_EVALUE       value is NULL, or options have size 0
- *           - TV_EDTYPE       a constraint on a complex or bool dtype
+ *           - TV_EDTYPE       a constraint that does not take the dtype
+ *           - TV_EINDEX       a constraint over an axis that there is not
  *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY, naming constraint, first index and
  * value
  */
@@ -132,6 +191,10 @@ TV_API tv_tensor *tv_variable_at(tv_variable *variable, uint64_t version);
 
 /** The oldest version that tv_variable_at gives. */
 TV_API uint64_t tv_variable_oldest(tv_variable *variable);
+
+/** How many elements the constraint changed in the last write, its own change alone: 0 if it did
+ * not act. Waits for them. TV_EVALUE if something is NULL. */
+TV_API tv_status tv_variable_moved(tv_variable *variable, int64_t *n_moved);
 
 /* Change ------------------------------------------------------------------------------------- */
 

@@ -32,7 +32,8 @@ tv_status tv_variable_last_write(tv_variable *v, tv_write_info *info) {
   if (!info) return tvi_null_status("variable_last_write", "info");
   if (!tvi_options_fit("variable_last_write", info->size, sizeof *info)) return TV_EVALUE;
   tv_write_info now = {.size = info->size};
-  pthread_mutex_lock(&v->lock);
+  const tv_status status = tvi_variable_lock("variable_last_write", v);
+  if (status) return status;
   now.version = atomic_load_explicit(&v->version, memory_order_relaxed);
   now.verb = v->written.verb;
   now.file = v->written.file;
@@ -77,8 +78,7 @@ static tv_tensor *find(const char *who, const tv_variable *v, uint64_t version) 
 }
 
 uint64_t tv_variable_oldest(tv_variable *v) {
-  if (!v) return 0;
-  pthread_mutex_lock(&v->lock);
+  if (!v || tvi_variable_lock("variable_oldest", v)) return 0;
   const uint64_t oldest =
       atomic_load_explicit(&v->version, memory_order_relaxed) - (uint64_t)v->n_past;
   pthread_mutex_unlock(&v->lock);
@@ -89,7 +89,7 @@ tv_tensor *tv_variable_at(tv_variable *v, uint64_t version) {
   if (!v) return tvi_null("variable_at", "variable");
   if (!tvi_scope_is_open("variable_at")) return NULL;
   tv_tensor *snapshot = NULL;
-  pthread_mutex_lock(&v->lock);
+  if (tvi_variable_lock("variable_at", v)) return NULL;
   tv_tensor *const head = find("variable_at", v, version);
   if (head && head == v->value && v->mapping == TVI_MAPPED_EXCLUSIVELY)
     tvi_fail(TV_EBUSY, "variable_at: Variable '%s' is mapped exclusively", v->name);

@@ -8,8 +8,9 @@ tv_status tv_variable_map(tv_variable *v, bool exclusive, void **data) {
   tvi_writing w = {.who = "variable_map", .v = v};
   if (!v) return tvi_null_status(w.who, "variable");
   if (!data) return tvi_null_status(w.who, "data");
-  pthread_mutex_lock(&v->lock);
-  tv_status status = tvi_variable_writable(w.who, v);
+  tv_status status = tvi_variable_lock(w.who, v);
+  if (status) return status;
+  status = tvi_variable_writable(w.who, v);
   if (!status) {
     const bool is_in_place = exclusive && v->device == TV_CPU && tvi_writing_is_in_place(&w);
     v->mapped = is_in_place ? v->value : tvi_tensor_copy(w.who, v->value, v->dtype, TV_CPU);

@@ -52,9 +52,11 @@ typedef enum { TVI_CREATE, TVI_WRITE, TVI_STEP } tvi_occasion;
 tv_tensor *tvi_constrained(const char *who, const tv_constraint *constraint, const char *name,
                            tvi_occasion occasion, tv_tensor *value, tv_tensor *rows,
                            tv_tensor **n_moved);
-/* Whether it could be one for this dtype. TV_EVALUE, TV_EDTYPE. */
-bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype);
+/* Whether it could be one for this dtype and rank. TV_EVALUE, TV_EDTYPE, TV_EINDEX. */
+bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype, int rank);
 
+/* Take the lock. TV_EBUSY if this thread has it: a constraint's callback asks for its Variable. */
+tv_status tvi_variable_lock(const char *who, tv_variable *v);
 /* With the lock held: TV_EBUSY while mapped. */
 tv_status tvi_variable_writable(const char *who, const tv_variable *v);
 /* With the lock held: whether bytes may change in place. */

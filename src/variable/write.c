@@ -12,11 +12,14 @@
 tv_status tvi_writing_begin(tvi_writing *w, const char *who, tv_variable *v) {
   *w = (tvi_writing){.who = who, .v = v};
   if (!v) return tvi_null_status(who, "variable");
-  const tv_status status = tvi_scope_open(&w->scope);
+  tv_status status = tvi_variable_lock(who, v);
   if (status) return status;
-  tvi_self.paused++;
-  pthread_mutex_lock(&v->lock);
-  return TV_OK;
+  status = tvi_scope_open(&w->scope);
+  if (status)
+    pthread_mutex_unlock(&v->lock);
+  else
+    tvi_self.paused++;
+  return status;
 }
 
 tv_status tvi_writing_end(tvi_writing *w, bool is_done) {

@@ -71,6 +71,29 @@ static bool masks_work() {
   return tv_item_f64(tv_sum(large, TV_ALL_AXES), &sum) == TV_OK && sum == 7;
 }
 
+static tv_tensor *halves(void *, tv_tensor *x) { return tv_multiply(x, tv_scalar(.5)); }
+
+static bool constraints_work() {
+  const double two[] = {3, 4};
+  const tv_constraint all[] = {tv_constraint_non_negative(TV_ON_EVERY_WRITE),
+                               tv_constraint_unit_norm(TV_ON_EVERY_WRITE, TV_AXES(0)),
+                               tv_constraint_max_norm(TV_ON_EVERY_WRITE, 2, TV_AXES(0)),
+                               tv_constraint_min_max_norm(TV_ON_EVERY_WRITE, 1, 2, TV_ALL_AXES),
+                               tv_constraint_simplex(TV_ON_EVERY_WRITE, 0),
+                               tv_constraint_callback(TV_ON_EVERY_WRITE, halves, nullptr, nullptr)};
+  int64_t sum = 0;
+  for (const tv_constraint &constraint : all) {
+    tv_variable_options options = TV_VARIABLE_OPTIONS;
+    options.constraint = constraint;
+    tv_variable *v = tv_variable_new_from_memory(two, TV_F64, TV_SHAPE(2), &options);
+    int64_t n_moved = 0;
+    tv_variable_moved(v, &n_moved);
+    sum += n_moved;
+    tv_variable_release(v);
+  }
+  return sum == 10;
+}
+
 static bool writes_work() {
   const int64_t indices[] = {1, -2};
   const tv_index row[] = {TV_AT(1)};
@@ -157,6 +180,8 @@ static bool files_work() {
   load.layout = &layout;
   tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
   tv_tensor *x = tv_npy_load("consumer.npy", &load);
+  tv_variable *v = tv_variable_new_from_npy("consumer.npy", nullptr, nullptr);
+  tv_variable_release(v);
   std::remove("consumer.npy");
   return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
 }
@@ -165,7 +190,8 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & writes_work() & norm_works() & files_work();
+                        options_work() & masks_work() & writes_work() & constraints_work() &
+                        norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
