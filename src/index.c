@@ -6,6 +6,7 @@
  * its own whose gradient is take again. */
 #include "index.h"
 
+#include <stdio.h>
 #include <tensorvar/ops.h>
 #include <tensorvar/shape.h>
 
@@ -167,6 +168,61 @@ static tv_tensor *scatter_rows(tv_tensor *g, tv_tensor *indices, int axis, const
   tv_release(from);
   tv_release(positions);
   return tvi_finish(&scatter_rule, y, 2, (tv_tensor *const[]){g, indices}, 1, &(int64_t){axis});
+}
+
+/* Tuples of indices --------------------------------------------------------------------------- */
+
+/* Column k of [..., K]. */
+static tv_tensor *column(tv_tensor *indices, int64_t k) {
+  const tv_index at[2] = {TV_ELLIPSIS, TV_AT(k)};
+  return tv_slice_with(indices, 2, at);
+}
+
+tv_tensor *tvi_nd_positions(const char *who, tv_tensor *indices, tv_device device, int rank,
+                            const int64_t *shape, int *n_axes, tv_tensor **first) {
+  tvi_text text;
+  const int64_t n = indices->rank ? indices->shape[indices->rank - 1] : 0;
+  if (n < 1 || n > rank)
+    return tvi_fail(TV_ESHAPE, "%s: indices of shape %s: the last axis counts 1 to %d axes", who,
+                    tvi_shape_text(&text, indices->rank, indices->shape), rank);
+  tv_tensor *sum = NULL;
+  *n_axes = (int)n;
+  for (int k = 0; k < *n_axes; k++) {
+    char noun[32];
+    snprintf(noun, sizeof noun, "axis %d index", k);
+    tv_tensor *const entries = column(indices, k);
+    tv_tensor *const at =
+        entries ? tvi_scope_own(tvi_positions(who, noun, entries, device, shape[k], true)) : NULL;
+    if (!at) return NULL;
+    if (k == 0) *first = at;
+    sum = k == 0 ? at : tv_add(tv_multiply(sum, tv_scalar_int(shape[k])), at);
+    if (!sum) return NULL;
+  }
+  return sum;
+}
+
+/* Recorded as what it is made of: the leading axes as one, and rows of that. */
+tv_tensor *tv_gather_nd(tv_tensor *x, tv_tensor *indices) {
+  if (!x || !indices) return tvi_null("gather_nd", x ? "indices" : "x");
+  if (!tvi_scope_is_open("gather_nd")) return NULL;
+  tv_scope scope;
+  if (tv_scope_begin(&scope)) return NULL;
+  int64_t shape[TV_MAX_RANK];
+  int n_axes = 0;
+  tv_tensor *first, *y = NULL;
+  const tv_device device = x->weak.kind ? tvi_self.device : tvi_tensor_on(x);
+  tvi_self.paused++;
+  tv_tensor *const positions =
+      tvi_nd_positions("gather_nd", indices, device, x->rank, x->shape, &n_axes, &first);
+  tvi_self.paused--;
+  if (positions) {
+    shape[0] = 1;
+    for (int k = 0; k < n_axes; k++) shape[0] *= x->shape[k]; /* parts of a size that was checked */
+    for (int k = n_axes; k < x->rank; k++) shape[k - n_axes + 1] = x->shape[k];
+    y = tv_take(tv_reshape(x, x->rank - n_axes + 1, shape), positions, 0);
+  }
+  tv_scope_end(&scope, &y);
+  return y;
 }
 
 /* One-hot rows ------------------------------------------------------------------------------- */

@@ -301,9 +301,9 @@ tv_tensor *tv_slice_with(tv_tensor *x, int n, const tv_index *index) {
   return slice(x, (terms){.who = "slice_with", .index = index, .n = n});
 }
 
-tv_tensor *tvi_slice_view(const char *who, tv_tensor *x, const char *text) {
+tv_tensor *tvi_slice_view(const char *who, tv_tensor *x, const char *text, int n,
+                          const tv_index *index) {
   cut c;
-  if (!text) return tvi_null(who, "slice");
-  if (!cut_make(x, (terms){.who = who, .text = text}, &c)) return NULL;
+  if (!cut_make(x, (terms){.who = who, .text = text, .index = index, .n = n}, &c)) return NULL;
   return view(x, c.rank, c.shape, c.steps, c.offset);
 }

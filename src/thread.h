@@ -44,6 +44,8 @@ typedef struct {
   tv_matmul_precision precision;
   tv_promotion promotion;
   enum { TVI_EAGERNESS_UNKNOWN, TVI_DEFERRING, TVI_EAGER } eagerness;
+  const char *site_file; /* where the write in progress was called; NULL: not known */
+  int site_line;
   bool is_registered; /* to be freed when the thread ends; its tally is in the ring */
   tvi_tally tally;
 } tvi_thread;

@@ -81,9 +81,7 @@ function(tv_cuda_again name)
     ENVIRONMENT "${cuda_environment};TV_TEST_DEVICE=cuda:0;TV_OPENBLAS=none")
 endfunction()
 
-tv_cuda_again(assign
-  updates_go_in_place # counts blocks of the CPU
-  exclusive_map_is_in_place_where_nobody_holds_the_bytes) # of the CPU
+tv_cuda_again(assign updates_go_in_place) # counts blocks of the CPU
 tv_cuda_again(backward)
 tv_cuda_again(cast same_dtype_is_the_same_handle) # looks for the CPU's own handle
 tv_cuda_again(concat
@@ -95,6 +93,9 @@ tv_cuda_again(digits)
 tv_cuda_again(elementwise)
 tv_cuda_again(format any_allocation_may_fail) # counts allocations of the CPU
 tv_cuda_again(gradients)
+tv_cuda_again(history
+  another_thread_is_named # other threads begin on the CPU
+  failed_allocation_changes_no_history) # counts allocations of the CPU
 tv_cuda_again(index
   take_refuses # names the CPU in a text
   a_failed_allocation_leaves_nothing) # as above
@@ -107,6 +108,7 @@ tv_cuda_again(loss
   entropy_refuses # names the CPU in a text
   a_failed_allocation_leaves_nothing # as above
   a_tape_keeps_logits_and_labels_alone) # counts bytes of the CPU
+tv_cuda_again(map exclusive_map_is_in_place_where_nobody_holds_the_bytes) # of the CPU
 tv_cuda_again(memory)
 tv_cuda_again(npy_read
   fortran_order_is_a_view the_data_of_the_tree_are_read # views of what the host has read
@@ -114,10 +116,14 @@ tv_cuda_again(npy_read
 tv_cuda_again(npy_write)
 tv_cuda_again(optimizer
   failed_allocation_changes_no_variable_and_no_slot) # counts allocations of the CPU
+tv_cuda_again(part part_updates_go_in_place) # addresses that the host can read
 tv_cuda_again(print)
+tv_cuda_again(projection)
 tv_cuda_again(promotion)
 tv_cuda_again(random)
 tv_cuda_again(reduce a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(rows)
+tv_cuda_again(scatter scatters_go_in_place) # addresses that the host can read
 tv_cuda_again(scope)
 tv_cuda_again(shape a_failed_allocation_leaves_nothing) # as above
 tv_cuda_again(slice a_failed_allocation_leaves_nothing) # as above
@@ -132,6 +138,7 @@ tv_cuda_again(variable
   new_has_defaults # asks for the CPU
   readers_see_whole_versions_while_others_write) # other threads begin on the CPU
 tv_cuda_again(weak)
+tv_cuda_again(write)
 
 if(TARGET fakecuda AND TV_EXAMPLES AND NOT TV_SANITIZE)
   add_test(NAME example.train_digits_on_cuda

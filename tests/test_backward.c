@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Gradients of whole computations: versions, mutation, broadcasting, dtypes, second order. */
 #include <math.h>
+#include <stdio.h>
 
 #include "check.h"
 
@@ -30,12 +31,14 @@ TEST(error_names_variable_versions_and_verb) {
   tv_tensor *g;
   tv_tape *const tape = strict_tape();
   tv_tensor *const y = tv_sum(tv_square(tv_read(v)), TV_ALL_AXES);
+  char text[512];
+  const int line = __LINE__ + 1;
   OK(tv_variable_assign_add(v, tv_scalar(10)));
-  FAILS_STATUS(TV_EMUTATED,
-               "tape_gradient: square needs Variable 'Variable' as read at version 0, but it is at "
-               "version 1: "
-               "written by variable_assign_add",
-               tv_tape_gradient(tape, y, 1, &v, &g));
+  snprintf(text, sizeof text,
+           "tape_gradient: square needs Variable 'Variable' as read at version 0, but it is at "
+           "version 1: written by variable_assign_add at %s:%d, on thread %llu",
+           __FILE__, line, (unsigned long long)tv_thread_number());
+  FAILS_STATUS(TV_EMUTATED, text, tv_tape_gradient(tape, y, 1, &v, &g));
   CHECK(!g);
   tv_variable_release(v);
 }

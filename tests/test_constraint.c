@@ -3,6 +3,8 @@
 #include <math.h>
 
 #include "check.h"
+#include "far.h"
+#include "memory.h"
 
 static tv_variable *clipped(tv_constraint_policy policy, double low, double high,
                             tv_tensor *value) {
@@ -124,7 +126,283 @@ TEST(impossible_constraints_are_refused) {
   tv_error_clear();
 }
 
+/* Policies and messages of the other kinds, and callbacks
+ * ------------------------------------------ */
+
+static tv_variable *held(tv_constraint constraint, tv_tensor *value) {
+  tv_variable_options o = TV_VARIABLE_OPTIONS;
+  o.name = "w";
+  o.constraint = constraint;
+  return tv_variable_new(value, &o);
+}
+
+static int64_t moved(tv_variable *v) {
+  int64_t n = -1;
+  OK(tv_variable_moved(v, &n));
+  return n;
+}
+
+TEST(every_kind_validates) {
+  static const double a[] = {.6, .8, 0, 1}, b[] = {.5, .5, 1.25, -.25};
+  tv_tensor *const unit = tv_tensor_from_memory(a, TV_F64, TV_SHAPE(2, 2), NULL);
+  tv_tensor *const split = tv_tensor_from_memory(b, TV_F64, TV_SHAPE(2, 2), NULL);
+  tv_variable *v = held(tv_constraint_unit_norm(TV_VALIDATE_ONLY, TV_AXES(1)), unit);
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_slice: unit_norm refuses Variable 'w': the norm at [1, :] is 2.0",
+               tv_variable_assign_slice(v, "1, 1", tv_scalar(2)));
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_slice: unit_norm refuses Variable 'w': the norm at [0, :] is 0.0",
+               tv_variable_assign_slice(v, "0", tv_scalar(0)));
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_slice: unit_norm refuses Variable 'w': the norm at [0, :] is nan",
+               tv_variable_assign_slice(v, "0, 0", tv_scalar((double)NAN)));
+  OK(tv_variable_assign_slice(v, "1", tv_slice(unit, "0")));
+  EQUAL(moved(v), 0);
+  tv_variable_release(v);
+  v = held(tv_constraint_max_norm(TV_VALIDATE_ONLY, 1.5, TV_ALL_AXES), unit);
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_mul: max_norm(1.5) refuses Variable 'w': the norm at [:, :] is "
+               "2.8284271247461903",
+               tv_variable_assign_mul(v, tv_scalar(2)));
+  tv_variable_release(v);
+  v = held(tv_constraint_min_max_norm(TV_VALIDATE_ONLY, .5, 1.5, TV_AXES(0)), unit);
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_scatter_update: min_max_norm(0.5, 1.5) refuses Variable 'w': the norm at "
+               "[:, 0] is 0.0",
+               tv_variable_scatter_update(v, tv_scalar(0), tv_slice(unit, "1")));
+  tv_variable_release(v);
+  v = held(tv_constraint_non_negative(TV_VALIDATE_ONLY), unit);
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_scatter_sub: non_negative refuses Variable 'w': element [1, 0] is -1.0",
+               tv_variable_scatter_sub(v, tv_scalar(1), tv_scalar(1)));
+  tv_variable_release(v);
+  CHECK(!held(tv_constraint_simplex(TV_VALIDATE_ONLY, 1), split));
+  SAME_TEXT(tv_error_text(), "variable_new: simplex refuses Variable 'w': element [1, 1] is -0.25");
+  tv_error_clear();
+  v = held(tv_constraint_simplex(TV_VALIDATE_ONLY, 1), tv_slice(split, ":1"));
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_mul: simplex refuses Variable 'w': the sum at [0, :] is 0.5",
+               tv_variable_assign_mul(v, tv_scalar(.5)));
+  EQUAL(tv_variable_version(v), 0);
+  tv_variable_release(v);
+}
+
+TEST(tolerance_is_a_part_of_the_bound) {
+  tv_constraint c = tv_constraint_max_norm(TV_VALIDATE_ONLY, 10, TV_ALL_AXES);
+  c.tolerance = .01;
+  tv_variable *const v = held(c, tv_full(TV_F64, TV_SHAPE(1), tv_scalar(10.09)));
+  CHECK(v);
+  CHECK(tv_variable_assign_add(v, tv_scalar(.02)) == TV_ECONSTRAINT);
+  tv_error_clear();
+  tv_variable_release(v);
+}
+
+TEST(number_of_values_changed_is_told) {
+  static const double a[] = {-2, 0, 3};
+  tv_tensor *const x = tv_tensor_from_memory(a, TV_F64, TV_SHAPE(3), NULL);
+  tv_variable *const v = clipped(TV_ON_EVERY_WRITE, -1, 1, x);
+  int64_t n;
+  EQUAL(moved(v), 2);
+  OK(tv_variable_assign(v, tv_zeros(TV_F64, TV_SHAPE(3))));
+  EQUAL(moved(v), 0);
+  OK(tv_variable_assign(v, x));
+  EQUAL(moved(v), 2);
+  CHECK(tv_variable_assign_add(v, tv_scalar_complex(0, 1)) == TV_EDTYPE); /* no write: as it was */
+  tv_error_clear();
+  EQUAL(moved(v), 2);
+  FAILS_STATUS(TV_EVALUE, "variable_moved: variable is NULL", tv_variable_moved(NULL, &n));
+  tv_variable_release(v);
+  tv_variable *const w = clipped(TV_ON_STEP, -1, 1, tv_full(TV_F64, TV_SHAPE(2), tv_scalar(3)));
+  EQUAL(moved(w), 0);
+  step(w, 0);
+  EQUAL(moved(w), 2);
+  tv_variable_release(w);
+}
+
+/* Of 10 rows only those that are written are looked at: the others keep what no one constrained. */
+static void rows_alone(intptr_t is_far) {
+  static const int64_t at[] = {7, -9, 7};
+  const tv_device far = is_far ? far_device() : TV_CPU;
+  OK(tv_device_set(far));
+  tv_constraint c = tv_constraint_max_norm(TV_ON_EVERY_WRITE, 5, TV_AXES(-1));
+  tv_variable *const v = held(c, tv_zeros(TV_F32, TV_SHAPE(10, 2)));
+  tv_tensor *const rows = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), NULL);
+  tv_tensor *const before = tv_read(v);
+  OK(tv_variable_scatter_add(v, rows, tv_scalar(3)));
+  EQUAL(moved(v), 2); /* row 7 twice 3, 1 once */
+  const double half = sqrt(12.5);
+  CLOSE(tv_slice(tv_read(v), "7"), tv_full(TV_F32, TV_SHAPE(2), tv_scalar(half)), 1);
+  HOLDS(tv_slice(tv_read(v), "1"), 3, 3);
+  HOLDS(tv_slice(tv_read(v), "0"), 0, 0);
+  HOLDS(tv_sum(before, TV_ALL_AXES), 0);
+  OK(tv_variable_scatter_nd_update(v, tv_reshape(rows, TV_SHAPE(3, 1)), tv_scalar(0)));
+  EQUAL(moved(v), 0);
+  tv_variable_release(v);
+  c = tv_constraint_max_norm(TV_ON_EVERY_WRITE, 5, TV_AXES(0)); /* rows are mixed: all of it */
+  tv_variable *const w = held(c, tv_ones(TV_F32, TV_SHAPE(16, 1)));
+  OK(tv_variable_scatter_update(w, tv_scalar(0), tv_scalar(7)));
+  EQUAL(moved(w), 16);
+  tv_variable_release(w);
+  c = tv_constraint_non_negative(TV_VALIDATE_ONLY);
+  tv_variable *const x = held(c, tv_ones(TV_F32, TV_SHAPE(10, 2)));
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_scatter_update: non_negative refuses Variable 'w': element [7, 0] is -1.0",
+               tv_variable_scatter_update(x, tv_scalar(7), tv_scalar(-1)));
+  OK(tv_variable_scatter_update(x, tv_zeros(TV_I64, TV_SHAPE(0)),
+                                tv_zeros(TV_F32, TV_SHAPE(0, 2))));
+  OK(tv_variable_scatter_update(x, tv_scalar(7), tv_scalar(2)));
+  HOLDS(tv_slice(tv_read(x), "7"), 2, 2);
+  tv_variable_release(x);
+  OK(tv_device_set(TV_CPU));
+}
+
+/* A callback, and what it may not do. */
+typedef struct {
+  enum { HALVES, FAILS_ITSELF, GIVES_NULL, GIVES_ANOTHER_SHAPE, GIVES_ANOTHER_DTYPE, ASKS } does;
+  tv_variable *v;
+  int calls, releases;
+} caller;
+
+static tv_tensor *project(void *user, tv_tensor *value) {
+  caller *const c = user;
+  c->calls++;
+  switch (c->does) {
+    case HALVES:
+      return tv_multiply(value, tv_scalar(.5));
+    case FAILS_ITSELF:
+      return tv_add(value, tv_ones(TV_F64, TV_SHAPE(7)));
+    case GIVES_NULL:
+      return NULL;
+    case GIVES_ANOTHER_SHAPE:
+      return tv_sum(value, TV_ALL_AXES);
+    case GIVES_ANOTHER_DTYPE:
+      return tv_astype(value, TV_F32);
+    default:
+      return tv_read(c->v);
+  }
+}
+
+static void release(void *user) { ((caller *)user)->releases++; }
+
+TEST(callback_makes_the_value) {
+  caller c = {.does = HALVES};
+  tv_tensor *const x = tv_full(TV_F64, TV_SHAPE(2), tv_scalar(8));
+  tv_variable *const v = held(tv_constraint_callback(TV_ON_EVERY_WRITE, project, &c, release), x);
+  c.v = v;
+  HOLDS(tv_read(v), 4, 4);
+  EQUAL(moved(v), 2);
+  OK(tv_variable_scatter_update(v, tv_scalar(0), tv_scalar(2)));
+  HOLDS(tv_read(v), 1, 2);
+  EQUAL(c.calls, 2);
+  c.does = FAILS_ITSELF;
+  FAILS_STATUS(TV_ESHAPE, "add: shapes do not broadcast: [2] and [7]", tv_variable_assign(v, x));
+  c.does = GIVES_NULL;
+  FAILS_STATUS(TV_EVALUE, "variable_assign: the callback of the constraint gave NULL",
+               tv_variable_assign(v, x));
+  c.does = GIVES_ANOTHER_SHAPE;
+  FAILS_STATUS(TV_ESHAPE, "variable_assign: the callback of the constraint made [] of [2]",
+               tv_variable_assign(v, x));
+  c.does = GIVES_ANOTHER_DTYPE;
+  FAILS_STATUS(TV_EDTYPE,
+               "variable_assign: the callback of the constraint gave another dtype or device",
+               tv_variable_assign(v, x));
+  c.does = ASKS;
+  FAILS_STATUS(TV_EBUSY, "read: Variable 'w' is being written by this very thread",
+               tv_variable_assign(v, x));
+  HOLDS(tv_read(v), 1, 2);
+  EQUAL(tv_variable_version(v), 1);
+  EQUAL(c.releases, 0);
+  tv_variable_release(v);
+  EQUAL(c.releases, 1);
+}
+
+TEST(callback_that_would_change_a_value_refuses_it) {
+  caller c = {.does = HALVES};
+  tv_variable *const v = held(tv_constraint_callback(TV_VALIDATE_ONLY, project, &c, release),
+                              tv_zeros(TV_F64, TV_SHAPE(2)));
+  FAILS_STATUS(TV_ECONSTRAINT,
+               "variable_assign_slice: callback refuses Variable 'w': element [1] is 3.0",
+               tv_variable_assign_slice(v, "1", tv_scalar(3)));
+  HOLDS(tv_read(v), 0, 0);
+  tv_variable_release(v);
+  EQUAL(c.releases, 1);
+}
+
+TEST(callback_is_released_when_no_variable_is_made) {
+  caller c = {.does = GIVES_NULL};
+  tv_variable_options o = TV_VARIABLE_OPTIONS;
+  o.constraint = tv_constraint_callback(TV_ON_EVERY_WRITE, project, &c, release);
+  CHECK(!tv_variable_new(tv_zeros(TV_F64, TV_SHAPE(2)), &o));
+  EQUAL(c.releases, 1);
+  CHECK(!tv_variable_new(NULL, &o));
+  EQUAL(c.releases, 2);
+  CHECK(!tv_variable_new_from_npy("no/such.npy", NULL, &o));
+  EQUAL(c.releases, 3);
+  CHECK(!tv_variable_new_from_memory(NULL, TV_F32, TV_SHAPE(2), &o));
+  EQUAL(c.releases, 4);
+  tv_error_clear();
+}
+
+TEST(bounds_and_axes_without_a_meaning_are_refused) {
+  static const int64_t many[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  tv_tensor *const x = tv_ones(TV_F32, TV_SHAPE(2, 2)), *const n = tv_ones(TV_I32, TV_SHAPE(2));
+  CHECK(!held(tv_constraint_max_norm(TV_ON_STEP, -1, TV_AXES(0)), x));
+  SAME_TEXT(tv_error_text(), "constraint: max_norm: norms are from 0 to something finite");
+  tv_error_clear();
+  CHECK(!held(tv_constraint_min_max_norm(TV_ON_STEP, 2, 1, TV_AXES(0)), x));
+  tv_error_clear();
+  CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, 9, many), x));
+  SAME_TEXT(tv_error_text(), "constraint: unit_norm: more than 8 axes");
+  tv_error_clear();
+  CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, TV_AXES(2)), x) && tv_error() == TV_EINDEX);
+  tv_error_clear();
+  CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, TV_AXES(0)), n));
+  SAME_TEXT(tv_error_text(), "constraint: unit_norm does not take int32");
+  tv_error_clear();
+  CHECK(!held(tv_constraint_callback(TV_ON_STEP, NULL, NULL, NULL), x));
+  SAME_TEXT(tv_error_text(), "constraint: callback: project is NULL");
+  tv_error_clear();
+}
+
+/* The k-th allocation fails, for every k: the write succeeds, or nothing has changed. */
+TEST(failed_allocation_changes_nothing) {
+  static const int64_t at[] = {5, 2, 5};
+  for (int kind = 0; kind < 3; kind++)
+    for (int64_t fail = 1;; fail++) {
+      tv_scope scope;
+      tv_scope_begin(&scope);
+      tv_variable *const v =
+          held(kind == 0   ? tv_constraint_max_norm(TV_ON_EVERY_WRITE, 1, TV_AXES(1))
+               : kind == 1 ? tv_constraint_simplex(TV_ON_EVERY_WRITE, 0)
+                           : tv_constraint_non_negative(TV_VALIDATE_ONLY),
+               tv_full(TV_F64, TV_SHAPE(8, 2), tv_scalar(.125)));
+      tv_tensor *const before = tv_read(v), *const two = tv_scalar(2);
+      tv_tensor *const rows = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), NULL);
+      tvi_memory_fail(fail, fail % 2);
+      const tv_status status = tv_variable_scatter_add(v, rows, two);
+      tvi_memory_fail(0, false);
+      if (status) {
+        EQUAL(status, TV_ENOMEM);
+        tv_error_clear();
+        SAME(tv_read(v), before);
+      }
+      EQUAL(tv_variable_version(v), !status);
+      HOLDS(tv_sum(before, TV_ALL_AXES), 2);
+      tv_variable_release(v);
+      tv_scope_end(&scope, NULL);
+      if (!status) break;
+    }
+}
+
 TEST_MAIN("constraint", CASE(on_step_acts_after_a_step_only),
           CASE(on_every_write_acts_on_all_verbs), CASE(validate_only_refuses_and_names_the_element),
           CASE(refused_step_changes_no_variable), CASE(nan_passes_a_clip_as_nan),
-          CASE(integers_clip_to_whole_bounds), CASE(impossible_constraints_are_refused))
+          CASE(integers_clip_to_whole_bounds), CASE(impossible_constraints_are_refused),
+          CASE(every_kind_validates), CASE(tolerance_is_a_part_of_the_bound),
+          CASE(number_of_values_changed_is_told), CASE(callback_makes_the_value),
+          CASE(callback_that_would_change_a_value_refuses_it),
+          CASE(callback_is_released_when_no_variable_is_made),
+          CASE(failed_allocation_changes_nothing),
+          CASE(bounds_and_axes_without_a_meaning_are_refused),
+          ROW("rows_alone_are_projected", rows_alone, 0),
+          ROW("rows_alone_are_projected_elsewhere", rows_alone, 1))

@@ -157,11 +157,11 @@ TEST(slices_are_views) {
 }
 
 TEST(a_view_without_scope_is_the_callers) {
-  tv_tensor *x = block(), *y = tvi_slice_view("variable_assign_slice", x, "0, 1");
+  tv_tensor *x = block(), *y = tvi_slice_view("variable_assign_slice", x, "0, 1", 0, NULL);
   HOLDS(y, 4, 5, 6, 7);
   tv_release(y);
   FAILS(TV_EINDEX, "variable_assign_slice: index 7 is out of range of axis 0 with size 2",
-        tvi_slice_view("variable_assign_slice", x, "7"));
+        tvi_slice_view("variable_assign_slice", x, "7", 0, NULL));
 }
 
 static tv_tensor *part(tv_tensor *x) { return tv_slice(x, "1, ..., None, ::-2"); }

@@ -147,6 +147,19 @@ typedef struct tv_gather {
   void *out;
 } tv_gather;
 
+/** Rows by index, in order of k: out [n, inner] at row indices[k] becomes in [k, inner] (op -1), or
+ * `out op in` of a binary op of the op table that gives dtype. Everything is compact, in C order;
+ * 0 <= index < n. With in_is_row `in` is one row, for every k. */
+typedef struct tv_scatter {
+  tv_dtype dtype;
+  int op;
+  bool in_is_row;
+  int64_t n, k, inner;
+  const void *in;
+  const int64_t *indices;
+  void *out;
+} tv_scatter;
+
 /** Rows chosen by a mask, where it is not 0; everything is compact, in C order. starts[r]: how many
  *  of the first r * run rows are chosen; of the device, written by `select_count`, read by
  *  `select`, for which `count` of all is known. */
@@ -307,6 +320,10 @@ typedef struct tv_backend {
   /** Choose rows by a mask; both of these or none. The first waits for its answer. */
   tv_status (*select_count)(void *self, const tv_select *job, int64_t *count, void *stream);
   tv_status (*select)(void *self, const tv_select *job, void *stream);
+
+  /** Write rows, or what an op makes of them; where it is empty, gather and scatter_add do it in
+   * rounds. */
+  tv_status (*scatter)(void *self, const tv_scatter *job, void *stream);
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

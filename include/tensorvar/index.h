@@ -66,6 +66,21 @@ TV_API tv_tensor *tv_slice_with(tv_tensor *x, int n, const tv_index *index);
 TV_API tv_tensor *tv_take(tv_tensor *x, tv_tensor *indices, int64_t axis);
 
 /**
+ * What tuples of indices name: each row of `indices` is one, into the first K axes of x.
+ *
+ *     tv_gather_nd(x, at)     // at [n, 2]: x[at[i, 0], at[i, 1]] for each i
+ *
+ * Shapes    x [n1..., nK, b...] with indices [k..., K], 1 <= K <= rank of x, gives [k..., b...]
+ * Dtypes    indices: any integer; -n <= i < n on each axis
+ * Gradient  g added into zeros, in the order of the indices
+ * Errors    - TV_EINDEX   an index out of range, naming axis, position and value
+ *           - TV_EDTYPE   indices are not integers
+ *           - TV_ESHAPE   K is not among 1 to the rank of x; 65 axes
+ * Source    TensorFlow `gather_nd`; negative indices as NumPy's.
+ */
+TV_API tv_tensor *tv_gather_nd(tv_tensor *x, tv_tensor *indices);
+
+/**
  * What a mask chooses of x: one axis, in C order, takes the place of the mask's axes.
  *
  *     tv_boolean_mask(x, tv_greater(x, tv_scalar(0)))

@@ -72,5 +72,9 @@ TV_API tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, doub
 TV_API tv_optimizer *tv_optimizer_retain(tv_optimizer *optimizer);
 TV_API void tv_optimizer_release(tv_optimizer *optimizer);
 
+#ifndef TV_WITHOUT_SITES
+#define tv_optimizer_step(optimizer, ...) tv_optimizer_step(TV_HERE(optimizer), __VA_ARGS__)
+#endif
+
 TV_END_C
 #endif

@@ -25,7 +25,7 @@ typedef struct tv_tape tv_tape;
  * value that was read. */
 typedef enum tv_mutation_policy {
   TV_MUTATION_SNAPSHOT, /* use the value that was read: right by construction */
-  TV_MUTATION_ERROR     /* TV_EMUTATED, naming the Variable, both versions, and what wrote */
+  TV_MUTATION_ERROR     /* TV_EMUTATED, naming the Variable, both versions, and who wrote */
 } tv_mutation_policy;
 
 /** Begin with TV_TAPE_OPTIONS. */
@@ -69,6 +69,11 @@ TV_API tv_status tv_tape_gradient_of(tv_tape *tape, tv_tensor *target, int n,
 /** tv_tape_gradient, with the gradient of the target itself given: of its shape and dtype. */
 TV_API tv_status tv_tape_gradient_with(tv_tape *tape, tv_tensor *target, tv_tensor *target_gradient,
                                        int n, tv_variable *const *variables, tv_tensor **gradients);
+
+/** tv_tape_gradient by one Variable, of the reads of one version alone: zeros if there are none.
+ * The shares of all versions that were read sum to what tv_tape_gradient gives. */
+TV_API tv_status tv_tape_gradient_at(tv_tape *tape, tv_tensor *target, tv_variable *variable,
+                                     uint64_t version, tv_tensor **gradient);
 
 /** Whether the target was computed from a read of the Variable on this tape. */
 TV_API bool tv_tape_depends(tv_tape *tape, tv_tensor *target, tv_variable *variable);

@@ -66,6 +66,7 @@ const tv_backend *tvi_cpu_backend(void) {
       .takes_epilogue = true,
       .gather = tvi_cpu_gather,
       .scatter_add = tvi_cpu_scatter_add,
+      .scatter = tvi_cpu_scatter,
       .find_bad_index = tvi_cpu_find_bad_index,
       .random = tvi_cpu_random,
       .argsort_u64 = tvi_cpu_argsort_u64,

@@ -27,6 +27,7 @@ tv_status tvi_cpu_sequence(void *self, const tv_sequence *job, void *stream);
 tv_status tvi_cpu_reduce(void *self, const tv_reduce *job, void *stream);
 tv_status tvi_cpu_matmul(void *self, const tv_matmul_job *job, void *stream);
 tv_status tvi_cpu_gather(void *self, const tv_gather *job, void *stream);
+tv_status tvi_cpu_scatter(void *self, const tv_scatter *job, void *stream);
 tv_status tvi_cpu_scatter_add(void *self, const tv_gather *job, void *stream);
 tv_status tvi_cpu_find_bad_index(void *self, const int64_t *indices, int64_t n, int64_t low,
                                  int64_t high, int64_t *position, int64_t *value, void *stream);

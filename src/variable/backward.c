@@ -20,9 +20,10 @@
 typedef struct {
   const tv_tape *tape;
   int32_t n_slots, n_records;
-  bool *is_needed; /* [n_slots] depends on a source */
-  bool *is_source; /* [n_slots] */
-  tv_tensor **of;  /* [n_slots] gradient until now; retained, NULL: zero */
+  const uint64_t *version; /* of Variables: the reads that count; NULL: all */
+  bool *is_needed;         /* [n_slots] depends on a source */
+  bool *is_source;         /* [n_slots] */
+  tv_tensor **of;          /* [n_slots] gradient until now; retained, NULL: zero */
 } sweep;
 
 static bool sweep_new(sweep *s, const tv_tape *tape) {
@@ -45,9 +46,14 @@ static void add_source(sweep *s, int32_t slot) {
   if (slot >= 0 && s->tape->slots[slot].is_watched) s->is_needed[slot] = s->is_source[slot] = true;
 }
 
+/* Whether a read is one of those whose gradient is wanted. */
+static bool counts(const sweep *s, const tvi_leaf *leaf, const tv_variable *variable) {
+  return leaf->variable == variable && (!s->version || leaf->version == *s->version);
+}
+
 static void add_variable(sweep *s, const tv_variable *variable) {
   for (int32_t k = 0; k < s->tape->n_leaves; k++)
-    if (s->tape->leaves[k].variable == variable) add_source(s, s->tape->leaves[k].slot);
+    if (counts(s, &s->tape->leaves[k], variable)) add_source(s, s->tape->leaves[k].slot);
 }
 
 /* Records stand in the order of the ops: one pass finds all that depends on a source. */
@@ -89,14 +95,9 @@ static bool is_unwritten(const tv_tape *tape, const tvi_record_entry *record, in
     const int32_t at = tape->slots[slot].leaf;
     if (at < 0) continue;
     const tvi_leaf *const leaf = &tape->leaves[at];
-    const uint64_t now = tv_variable_version(leaf->variable);
-    if (now != leaf->version)
-      return tvi_fail(
-          TV_EMUTATED,
-          "tape_gradient: %s needs Variable '%s' as read at version %llu, but it is at version "
-          "%llu: written by %s",
-          record->rule->name, tv_variable_name(leaf->variable), (unsigned long long)leaf->version,
-          (unsigned long long)now, tvi_variable_writer(leaf->variable));
+    if (tv_variable_version(leaf->variable) != leaf->version)
+      return tvi_history_mutated("tape_gradient", record->rule->name, leaf->variable,
+                                 leaf->version);
   }
   return true;
 }
@@ -157,7 +158,7 @@ static tv_tensor *variable_gradient(const sweep *s, tv_variable *variable) {
   const tvi_spec *seen = NULL;
   for (int32_t k = 0; k < s->tape->n_leaves; k++) {
     const tvi_leaf *const leaf = &s->tape->leaves[k];
-    if (leaf->variable != variable || leaf->slot >= s->n_slots) continue;
+    if (!counts(s, leaf, variable) || leaf->slot >= s->n_slots) continue;
     seen = &s->tape->slots[leaf->slot].spec;
     tv_tensor *const g = s->of[leaf->slot];
     if (g && !(sum = sum ? tv_add(sum, g) : tvi_scope_own(tv_retain(g)))) return NULL;
@@ -178,8 +179,8 @@ static tv_tensor *tensor_gradient(const sweep *s, tv_tensor *source) {
 
 /* The request, of either kind of source. */
 static tv_status gradient(tv_tape *tape, tv_tensor *target, tv_tensor *seed, int n,
-                          tv_variable *const *variables, tv_tensor *const *sources,
-                          tv_tensor **gradients) {
+                          tv_variable *const *variables, const uint64_t *version,
+                          tv_tensor *const *sources, tv_tensor **gradients) {
   tvi_text left, right;
   if (n < 0) return tvi_fail_status(TV_EVALUE, "tape_gradient: n is %d", n);
   if (n && !gradients) return tvi_null_status("tape_gradient", "gradients");
@@ -204,6 +205,7 @@ static tv_status gradient(tv_tape *tape, tv_tensor *target, tv_tensor *seed, int
         tv_dtype_name(seed->dtype), tvi_shape_text(&right, seed->rank, seed->shape));
   sweep s;
   bool is_done = sweep_new(&s, tape);
+  s.version = version;
   tape->is_stopped = !tape->is_persistent;
   for (int k = 0; k < n && is_done; k++)
     if (variables)
@@ -236,12 +238,12 @@ tv_status tv_tape_gradient(tv_tape *tape, tv_tensor *target, int n, tv_variable 
                            tv_tensor **gradients) {
   if (n > 0 && !variables) return tvi_null_status("tape_gradient", "variables");
   static tv_variable *const none[1] = {NULL};
-  return gradient(tape, target, NULL, n, variables ? variables : none, NULL, gradients);
+  return gradient(tape, target, NULL, n, variables ? variables : none, NULL, NULL, gradients);
 }
 
 tv_status tv_tape_gradient_of(tv_tape *tape, tv_tensor *target, int n, tv_tensor *const *sources,
                               tv_tensor **gradients) {
-  return gradient(tape, target, NULL, n, NULL, sources, gradients);
+  return gradient(tape, target, NULL, n, NULL, NULL, sources, gradients);
 }
 
 tv_status tv_tape_gradient_with(tv_tape *tape, tv_tensor *target, tv_tensor *target_gradient, int n,
@@ -249,7 +251,12 @@ tv_status tv_tape_gradient_with(tv_tape *tape, tv_tensor *target, tv_tensor *tar
   if (n > 0 && !variables) return tvi_null_status("tape_gradient", "variables");
   for (int k = 0; k < n && gradients; k++) gradients[k] = NULL;
   if (!target_gradient) return tvi_null_status("tape_gradient", "target_gradient");
-  return gradient(tape, target, target_gradient, n, variables, NULL, gradients);
+  return gradient(tape, target, target_gradient, n, variables, NULL, NULL, gradients);
+}
+
+tv_status tv_tape_gradient_at(tv_tape *tape, tv_tensor *target, tv_variable *variable,
+                              uint64_t version, tv_tensor **g) {
+  return gradient(tape, target, NULL, 1, &variable, &version, NULL, g);
 }
 
 bool tv_tape_depends(tv_tape *tape, tv_tensor *target, tv_variable *variable) {

@@ -150,6 +150,7 @@ typedef struct {
   tv_variable *variable;
   slot *slot;
   tv_tensor *value, *moment[2];
+  tv_tensor *n_moved;       /* by the constraint; retained until committed */
   tv_optimize_tensor fused; /* what the device's slot is told; dtype TV_DTYPE_NONE: nothing */
   bool is_late;             /* runs last, when nothing else can fail */
 } prepared;
@@ -336,8 +337,8 @@ static bool run_all(const tv_optimizer *o, bool is_late, int n, prepared *all,
 static bool hold(prepared *p) {
   const tv_variable *const v = p->variable;
   if (p->value == v->value) return true; /* in place */
-  tv_tensor *const held =
-      tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value));
+  tv_tensor *const held = tvi_scope_own(
+      tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value, NULL, &p->n_moved));
   p->value = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
   return p->value != NULL;
 }
@@ -377,8 +378,8 @@ static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **
 /* From here on nothing can fail. Old values are left in p, to be released after unlocking. */
 static void commit(prepared *p) {
   const bool is_in_place = p->value == p->variable->value;
-  tv_tensor *const old =
-      tvi_variable_commit(p->variable, is_in_place ? p->value : tv_retain(p->value), who);
+  tv_tensor *const old = tvi_variable_commit(
+      p->variable, is_in_place ? p->value : tv_retain(p->value), who, p->n_moved);
   for (int j = 0; j < 2; j++) {
     tv_tensor *const before = p->slot->moment[j];
     if (before != p->moment[j]) p->slot->moment[j] = tv_retain(p->moment[j]);
@@ -411,6 +412,7 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
     for (int k = 0; k < n; k++) commit(&all[k]);
     o->steps++;
   } else {
+    for (int k = 0; k < n; k++) tv_release(all[k].n_moved);
     while (o->n_slots > known) tv_variable_release(o->slots[--o->n_slots].variable);
   }
   for (int k = 0; k < n; k++) pthread_mutex_unlock(&sorted[k]->lock);
@@ -444,6 +446,7 @@ tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variable
   tvi_free(all);
   tvi_free(sorted);
   tvi_scope_close(&scope);
+  tv_site_set(NULL, 0);
   return status;
 }
 

@@ -24,9 +24,30 @@ tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device
 
 static void free_variable(tv_variable *v) {
   tv_release(v->value);
+  tv_release(v->n_moved);
+  for (int k = 0; v->past && k < v->history; k++) tv_release(v->past[k]);
+  tvi_free(v->past);
+  if (v->constraint.release) v->constraint.release(v->constraint.user);
   tvi_free(v->is_open);
   tvi_free(v->name);
   tvi_free(v);
+}
+
+/* A second lock by one thread is an error, not a wait for ever. */
+static int lock_make(pthread_mutex_t *lock) {
+  pthread_mutexattr_t kind;
+  int error = pthread_mutexattr_init(&kind);
+  if (error) return error;
+  error = pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
+  if (!error) error = pthread_mutex_init(lock, &kind);
+  pthread_mutexattr_destroy(&kind);
+  return error;
+}
+
+tv_status tvi_variable_lock(const char *who, tv_variable *v) {
+  if (!pthread_mutex_lock(&v->lock)) return TV_OK;
+  return tvi_fail_status(TV_EBUSY, "%s: Variable '%s' is being written by this very thread", who,
+                         v->name);
 }
 
 static char *copied_text(const char *text) {
@@ -37,25 +58,30 @@ static char *copied_text(const char *text) {
 
 static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
   const char *const name = o->name ? o->name : "Variable";
+  tv_tensor *n_moved = NULL;
   tv_tensor *const constrained =
-      tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value);
+      tvi_constrained("variable_new", &o->constraint, name, TVI_CREATE, value, NULL, &n_moved);
   if (!constrained) return NULL;
   tv_variable *const v = tvi_calloc(1, sizeof *v);
+  if (!v) tv_release(n_moved);
   if (v) {
+    v->n_moved = n_moved;
     v->name = copied_text(name);
     v->is_open = o->open_axes ? tvi_malloc(value->rank) : NULL;
+    v->history = o->history;
+    v->past = o->history ? tvi_calloc(o->history, sizeof *v->past) : NULL;
     v->value = tvi_value_of("variable_new", constrained, value->dtype, tvi_tensor_on(value));
   }
   tv_release(constrained);
-  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) ||
-      pthread_mutex_init(&v->lock, NULL)) {
+  if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) || (o->history && !v->past) ||
+      lock_make(&v->lock)) {
     if (v) free_variable(v);
     return tvi_fail(TV_ENOMEM, "variable_new: no memory");
   }
   if (o->open_axes) memcpy(v->is_open, o->open_axes, (size_t)value->rank);
   atomic_init(&v->count, 1);
   atomic_init(&v->version, 0);
-  atomic_init(&v->writer, "variable_new");
+  v->written = tvi_written_by("variable_new");
   v->dtype = value->dtype;
   v->device = tvi_tensor_on(value);
   v->rank = value->rank;
@@ -67,13 +93,11 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
 }
 
 /* Needs no open scope of the caller's: what it computes lies in one of its own. */
-tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *options) {
-  const tv_variable_options defaults = TV_VARIABLE_OPTIONS;
-  const tv_variable_options *const o = options ? options : &defaults;
+static tv_variable *made(tv_tensor *value, const tv_variable_options *o) {
   if (!value) return tvi_null("variable_new", "value");
-  if (!tvi_options_fit("variable_new", o->size, sizeof *o) ||
-      !tvi_constraint_fits(&o->constraint, value->dtype))
-    return NULL;
+  if (o->history < 0)
+    return tvi_fail(TV_EVALUE, "variable_new: a history of %d versions", o->history);
+  if (!tvi_constraint_fits(&o->constraint, value->dtype, value->rank)) return NULL;
   tv_scope scope;
   if (tvi_scope_open(&scope)) return NULL;
   tvi_self.paused++;
@@ -85,24 +109,49 @@ tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *option
   return v;
 }
 
+/* The caller's options, or the defaults. */
+static bool read_options(const tv_variable_options *options, tv_variable_options *o) {
+  *o = (tv_variable_options)TV_VARIABLE_OPTIONS;
+  if (!options) return true;
+  if (!tvi_options_fit("variable_new", options->size, sizeof *o)) return false;
+  memcpy(o, options, options->size);
+  return true;
+}
+
+/* v, or NULL once the constraint's user has been told. */
+static tv_variable *given(tv_variable *v, const tv_variable_options *o) {
+  tv_site_set(NULL, 0);
+  if (!v && o->constraint.release) o->constraint.release(o->constraint.user);
+  return v;
+}
+
+tv_variable *tv_variable_new(tv_tensor *value, const tv_variable_options *options) {
+  tv_variable_options o;
+  return read_options(options, &o) ? given(made(value, &o), &o) : NULL;
+}
+
 tv_variable *tv_variable_new_from_memory(const void *data, tv_dtype dtype, int rank,
                                          const int64_t *shape, const tv_variable_options *options) {
+  tv_variable_options o;
   tv_scope scope;
-  if (tvi_scope_open(&scope)) return NULL;
+  if (!read_options(options, &o)) return NULL;
+  if (tvi_scope_open(&scope)) return given(NULL, &o);
   tv_tensor *const x = tv_tensor_from_memory(data, dtype, rank, shape, NULL);
-  tv_variable *const v = x ? tv_variable_new(x, options) : NULL;
+  tv_variable *const v = x ? made(x, &o) : NULL;
   tvi_scope_close(&scope);
-  return v;
+  return given(v, &o);
 }
 
 tv_variable *tv_variable_new_from_npy(const char *path, const tv_npy_options *load,
                                       const tv_variable_options *options) {
+  tv_variable_options o;
   tv_scope scope;
-  if (tvi_scope_open(&scope)) return NULL;
+  if (!read_options(options, &o)) return NULL;
+  if (tvi_scope_open(&scope)) return given(NULL, &o);
   tv_tensor *const x = tv_npy_load(path, load);
-  tv_variable *const v = x ? tv_variable_new(x, options) : NULL;
+  tv_variable *const v = x ? made(x, &o) : NULL;
   tvi_scope_close(&scope);
-  return v;
+  return given(v, &o);
 }
 
 tv_variable *tv_variable_retain(tv_variable *v) {
@@ -124,7 +173,7 @@ tv_tensor *tv_read(tv_variable *v) {
   if (!v) return tvi_null("read", "variable");
   if (!tvi_scope_is_open("read")) return NULL;
   tv_tensor *snapshot = NULL;
-  pthread_mutex_lock(&v->lock);
+  if (tvi_variable_lock("read", v)) return NULL;
   const uint64_t version = atomic_load_explicit(&v->version, memory_order_relaxed);
   if (v->mapping == TVI_MAPPED_EXCLUSIVELY)
     tvi_fail(TV_EBUSY, "read: Variable '%s' is mapped exclusively", v->name);
@@ -142,12 +191,12 @@ tv_device tv_variable_device(tv_variable *v) { return v ? v->device : TV_DEVICE_
 int tv_variable_rank(tv_variable *v) { return v ? v->rank : -1; }
 bool tv_variable_is_trainable(tv_variable *v) { return v && v->is_trainable; }
 uint64_t tv_variable_version(tv_variable *v) { return v ? atomic_load(&v->version) : 0; }
-const char *tvi_variable_writer(tv_variable *v) { return atomic_load(&v->writer); }
 
 tv_status tv_variable_shape(tv_variable *v, int64_t *shape) {
   if (!v) return tvi_null_status("variable_shape", "variable");
   if (v->rank && !shape) return tvi_null_status("variable_shape", "shape");
-  pthread_mutex_lock(&v->lock);
+  const tv_status status = tvi_variable_lock("variable_shape", v);
+  if (status) return status;
   if (v->rank) memcpy(shape, v->value->shape, (size_t)v->rank * sizeof *shape);
   pthread_mutex_unlock(&v->lock);
   return TV_OK;
@@ -161,14 +210,18 @@ tv_status tvi_variable_writable(const char *who, const tv_variable *v) {
 }
 
 bool tvi_variable_is_alone(const tv_variable *v) {
-  return !v->has_concurrent_readers && !v->value->storage->is_borrowed &&
+  return !v->has_concurrent_readers && v->history == 0 && !v->value->storage->is_borrowed &&
          tvi_tensor_is_whole(v->value) && tvi_storage_is_alone(v->value->storage);
 }
 
-tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb) {
+tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
+                               tv_tensor *n_moved) {
   tv_tensor *const old = v->value;
+  tv_release(v->n_moved); /* the library's own bytes: nobody is called back */
+  v->n_moved = n_moved;
   v->value = fresh;
-  atomic_store(&v->writer, verb);
-  atomic_fetch_add(&v->version, 1);
-  return old == fresh ? NULL : old;
+  v->written = tvi_written_by(verb);
+  const uint64_t version = atomic_fetch_add(&v->version, 1);
+  if (old == fresh) return NULL;
+  return v->history ? tvi_history_push(v, old, version) : old;
 }

@@ -52,7 +52,7 @@ static bool options_work() {
   tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
-  tv_tape_gradient(tape, tv_read(v), 1, &v, &g);
+  tv_tape_gradient_at(tape, tv_read(v), v, 0, &g);
   tv_tape_end(tape);
   for (tv_optimizer *optimizer : both) {
     tv_optimizer_step(optimizer, 1, &v, &g);
@@ -69,6 +69,95 @@ static bool masks_work() {
   double sum = 0;
   tv_tensor *large = tv_boolean_mask(x, tv_greater(x, tv_scalar(2)));
   return tv_item_f64(tv_sum(large, TV_ALL_AXES), &sum) == TV_OK && sum == 7;
+}
+
+static tv_tensor *halves(void *, tv_tensor *x) { return tv_multiply(x, tv_scalar(.5)); }
+
+static bool constraints_work() {
+  const double two[] = {3, 4};
+  const tv_constraint all[] = {tv_constraint_non_negative(TV_ON_EVERY_WRITE),
+                               tv_constraint_unit_norm(TV_ON_EVERY_WRITE, TV_AXES(0)),
+                               tv_constraint_max_norm(TV_ON_EVERY_WRITE, 2, TV_AXES(0)),
+                               tv_constraint_min_max_norm(TV_ON_EVERY_WRITE, 1, 2, TV_ALL_AXES),
+                               tv_constraint_simplex(TV_ON_EVERY_WRITE, 0),
+                               tv_constraint_callback(TV_ON_EVERY_WRITE, halves, nullptr, nullptr)};
+  int64_t sum = 0;
+  for (const tv_constraint &constraint : all) {
+    tv_variable_options options = TV_VARIABLE_OPTIONS;
+    options.constraint = constraint;
+    tv_variable *v = tv_variable_new_from_memory(two, TV_F64, TV_SHAPE(2), &options);
+    int64_t n_moved = 0;
+    tv_variable_moved(v, &n_moved);
+    sum += n_moved;
+    tv_variable_release(v);
+  }
+  return sum == 10;
+}
+
+static bool writes_work() {
+  const int64_t indices[] = {1, -2};
+  const tv_index row[] = {TV_AT(1)};
+  void *data = nullptr;
+  tv_variable *v = tv_variable_new(tv_zeros(TV_F64, TV_SHAPE(2, 2)), nullptr);
+  tv_tensor *at = tv_tensor_from_memory(indices, TV_I64, TV_SHAPE(2), nullptr);
+  tv_tensor *pair = tv_reshape(at, TV_SHAPE(1, 2)), *one = tv_scalar(1);
+  tv_tensor *m = tv_ones(TV_BOOL, TV_SHAPE(2, 2));
+  const tv_status writes[] = {tv_variable_assign(v, tv_ones(TV_F64, TV_SHAPE(2, 2))),
+                              tv_variable_update(v, TV_ADD, one),
+                              tv_variable_assign_add(v, one),
+                              tv_variable_assign_sub(v, one),
+                              tv_variable_assign_mul(v, one),
+                              tv_variable_assign_div(v, one),
+                              tv_variable_assign_min(v, one),
+                              tv_variable_assign_max(v, one),
+                              tv_variable_assign_slice(v, "0", one),
+                              tv_variable_assign_where(v, m, one),
+                              tv_variable_update_slice_with(v, TV_SET, 1, row, one),
+                              tv_variable_update_slice(v, TV_SET, "0", one),
+                              tv_variable_update_where(v, TV_SET, m, one),
+                              tv_variable_scatter(v, TV_SET, at, one),
+                              tv_variable_scatter_nd(v, TV_SET, pair, one),
+                              tv_variable_restore(TV_HERE(v), tv_variable_oldest(v)),
+                              tv_variable_assign_slice_add(v, ":1", one),
+                              tv_variable_assign_slice_sub(v, ":1", one),
+                              tv_variable_assign_slice_mul(v, ":1", one),
+                              tv_variable_assign_slice_div(v, ":1", one),
+                              tv_variable_assign_slice_min(v, ":1", one),
+                              tv_variable_assign_slice_max(v, ":1", one),
+                              tv_variable_assign_where_add(v, m, one),
+                              tv_variable_assign_where_sub(v, m, one),
+                              tv_variable_assign_where_mul(v, m, one),
+                              tv_variable_assign_where_div(v, m, one),
+                              tv_variable_assign_where_min(v, m, one),
+                              tv_variable_assign_where_max(v, m, one),
+                              tv_variable_scatter_update(v, at, one),
+                              tv_variable_scatter_add(v, at, one),
+                              tv_variable_scatter_sub(v, at, one),
+                              tv_variable_scatter_mul(v, at, one),
+                              tv_variable_scatter_div(v, at, one),
+                              tv_variable_scatter_min(v, at, one),
+                              tv_variable_scatter_max(v, at, one),
+                              tv_variable_scatter_nd_update(v, pair, one),
+                              tv_variable_scatter_nd_add(v, pair, one),
+                              tv_variable_scatter_nd_sub(v, pair, one),
+                              tv_variable_scatter_nd_mul(v, pair, one),
+                              tv_variable_scatter_nd_div(v, pair, one),
+                              tv_variable_scatter_nd_min(v, pair, one),
+                              tv_variable_scatter_nd_max(v, pair, one),
+                              tv_variable_map(v, true, &data),
+                              tv_variable_unmap(v),
+                              tv_variable_batch_scatter_update(v, at, tv_scalar(2))};
+  bool is_right = tv_variable_version(v) + 1 == sizeof writes / sizeof *writes;
+  for (tv_status status : writes) is_right = is_right && status == TV_OK;
+  tv_write_info last = TV_WRITE_INFO;
+  tv_variable_last_write(v, &last);
+  is_right = is_right && last.thread == tv_thread_number() && last.file &&
+             tv_tensor_rank(tv_variable_at(v, last.version)) == 2;
+  double sum = 0;
+  tv_item_f64(tv_sum(tv_variable_sparse_read(v, at), TV_ALL_AXES), &sum);
+  is_right = is_right && sum == 8 && tv_gather_nd(tv_read(v), pair);
+  tv_variable_release(v);
+  return is_right;
 }
 
 static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
@@ -91,6 +180,8 @@ static bool files_work() {
   load.layout = &layout;
   tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
   tv_tensor *x = tv_npy_load("consumer.npy", &load);
+  tv_variable *v = tv_variable_new_from_npy("consumer.npy", nullptr, nullptr);
+  tv_variable_release(v);
   std::remove("consumer.npy");
   return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
 }
@@ -99,7 +190,8 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & norm_works() & files_work();
+                        options_work() & masks_work() & writes_work() & constraints_work() &
+                        norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
