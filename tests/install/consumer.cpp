@@ -39,7 +39,11 @@ static bool options_work() {
   tv_variable_options variable = TV_VARIABLE_OPTIONS;
   tv_tape_options recording = TV_TAPE_OPTIONS;
   tv_sgd_options sgd = TV_SGD_OPTIONS;
-  tv_adam_options adam = TV_ADAM_OPTIONS;
+  tv_adam_options adam = TV_ADAM_OPTIONS, adamw = TV_ADAMW_OPTIONS;
+  tv_rmsprop_options rmsprop = TV_RMSPROP_OPTIONS;
+  tv_adagrad_options adagrad = TV_ADAGRAD_OPTIONS;
+  tv_adadelta_options adadelta = TV_ADADELTA_OPTIONS;
+  tv_lion_options lion = TV_LION_OPTIONS;
   tv_constraint none = TV_NO_CONSTRAINT, clip = TV_CLIP(0, 1, TV_ON_EVERY_WRITE);
   const float three[] = {1, 2, 3};
   tv_tensor *x = tv_tensor_from_memory(three, TV_F32, TV_SHAPE(3), &memory);
@@ -49,12 +53,15 @@ static bool options_work() {
   tv_variable *v = tv_variable_new(tv_sum_with(x, TV_ALL_AXES, &reduce), &variable);
   tv_cast_report lost = TV_CAST_REPORT;
   if (!tv_cast_checked(x, TV_F16, TV_REFUSE_ANY_LOSS, &lost) || lost.n_inexact != 0) return false;
-  tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
+  tv_optimizer *all[] = {tv_sgd_new(&sgd),         tv_adam_new(&adam),
+                         tv_adamw_new(&adamw),     tv_rmsprop_new(&rmsprop),
+                         tv_adagrad_new(&adagrad), tv_adadelta_new(&adadelta),
+                         tv_lion_new(&lion)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
   tv_tape_gradient(tape, tv_read(v), 1, &v, &g);
   tv_tape_end(tape);
-  for (tv_optimizer *optimizer : both) {
+  for (tv_optimizer *optimizer : all) {
     tv_optimizer_step(optimizer, 1, &v, &g);
     tv_optimizer_release(optimizer);
   }
