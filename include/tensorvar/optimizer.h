@@ -8,7 +8,7 @@
  *
  * What every optimizer has: weight_decay adds weight_decay w to g first (L2, PyTorch's
  * `weight_decay`); decoupled_decay makes w -= rate decoupled_decay w before the update (Keras'
- * `weight_decay`, AdamW's); maximize turns g around before all this; lazy: see tv_rows.
+ * `weight_decay`, AdamW's); maximize turns g around before all this; lazy: see rows.h.
  *
  * An optimizer may be used from any thread; its steps happen one after another. */
 #ifndef TENSORVAR_OPTIMIZER_H

@@ -46,6 +46,7 @@
 #include <tensorvar/print.h>
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
+#include <tensorvar/rows.h>
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>
 #include <tensorvar/status.h>

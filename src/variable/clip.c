@@ -6,17 +6,23 @@
 #include <tensorvar/reduce.h>
 
 #include "memory.h"
+#include "rows.h"
 #include "scope.h"
 #include "status.h"
 #include "tensor.h"
 
-static tv_tensor *scaled(tv_tensor *x, double by) { return tv_multiply(x, tv_scalar(by)); }
+/* The elements of a gradient that may differ from 0, each once. */
+static tv_tensor *elements(const char *who, tv_tensor *x) {
+  if (!x->rows) return x;
+  tv_tensor *const summed = tvi_rows_summed(who, x);
+  return summed ? summed->rows->values : NULL;
+}
 
 /* The sum goes from device to device, in the order of the gradients: one number comes back. */
-static tv_tensor *global_norm(int n, tv_tensor *const *gradients) {
+static tv_tensor *global_norm(const char *who, int n, tv_tensor *const *gradients) {
   tv_tensor *sum = tv_scalar_real(0);
   for (int k = 0; k < n; k++) {
-    tv_tensor *const magnitude = tv_astype(tv_abs(gradients[k]), TV_F64);
+    tv_tensor *const magnitude = tv_astype(tv_abs(elements(who, gradients[k])), TV_F64);
     tv_tensor *const squares = tv_sum(tv_square(magnitude), TV_ALL_AXES);
     if (!squares) return NULL;
     const tv_device device = tvi_tensor_on(squares);
@@ -43,7 +49,7 @@ tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limi
   tv_status status = tv_scope_begin(&scope);
   if (status) return status;
   double before = 0;
-  status = tv_item_f64(global_norm(n, gradients), &before);
+  status = tv_item_f64(global_norm(clip, n, gradients), &before);
   tv_scope_end(&scope, NULL);
   if (status) return status;
   if (norm) *norm = before;
@@ -52,7 +58,7 @@ tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limi
   tv_tensor **const made = tvi_calloc(n, sizeof *made);
   if (!made) return tvi_fail_status(TV_ENOMEM, "%s: no memory for %d gradients", clip, n);
   for (int k = 0; k < n && !status; k++)
-    if (!(made[k] = scaled(gradients[k], factor))) status = tvi_failure();
+    if (!(made[k] = tvi_gradient_scaled(clip, gradients[k], factor))) status = tvi_failure();
   for (int k = 0; k < n && !status; k++) clipped[k] = made[k];
   tvi_free(made);
   return status;

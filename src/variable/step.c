@@ -6,13 +6,21 @@
  *
  * The CPU's slot does not fail. So what it does without a constraint comes last, when all else is
  * ready, and then writes in place what nobody else holds: moments, and values without a snapshot.
- */
+ *
+ * A gradient that is rows (rows.h) is applied without its zeros: the touched rows of the value and
+ * of the slots are taken out, updated by themselves, and put where they were, into what a gradient
+ * of 0 makes of the rest: nothing, where the method is local or lazy. Formulas are elementwise, so
+ * that the bits are those of the dense gradient. */
 #include <math.h>
+#include <tensorvar/index.h>
 #include <tensorvar/ops.h>
+#include <tensorvar/shape.h>
 
+#include "create.h"
 #include "device.h"
 #include "memory.h"
 #include "optimizer.h"
+#include "rows.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
@@ -30,6 +38,8 @@ typedef struct {
   tv_tensor *value, *slot[TVI_MOST_SLOTS];
   tv_optimize_tensor fused; /* what the device's slot is told; dtype TV_DTYPE_NONE: nothing */
   bool is_late;             /* runs last, when nothing else can fail */
+  /* Of rows: which, settled and rising, and what becomes of them; NULL: not of rows. */
+  tv_tensor *touched, *rows, *rows_of_slot[TVI_MOST_SLOTS];
 } prepared;
 
 static bool fits(const tv_variable *v, tv_tensor *g) {
@@ -50,19 +60,24 @@ static bool fits(const tv_variable *v, tv_tensor *g) {
 /* By public ops ---------------------------------------------------------------------------------
  */
 
-/* Slots before values, which read them: what is stored is not computed again. */
-static tv_tensor *composed(const tv_optimizer *o, prepared *p, tv_tensor *g) {
-  const tv_variable *const v = p->variable;
-  const tv_dtype inside = tvi_slot_dtype((tvi_slot_kind){NULL, false}, v->dtype);
+/* What becomes of w and of slots, all or some of their rows. Slots before values, which read them:
+ * what is stored is not computed again. */
+static tv_tensor *updated(const tv_optimizer *o, const prepared *p, tv_tensor *w, tv_tensor *g,
+                          tv_tensor *const *before, tv_tensor **after) {
+  const tv_dtype inside = tvi_slot_dtype((tvi_slot_kind){NULL, false}, p->variable->dtype);
   tvi_update u = {.with = &p->with, .rate = p->rate, .t = p->member->steps + 1};
-  for (int j = 0; j < o->n_slots; j++) u.before[j] = p->member->slot[j];
-  tv_tensor *const w = tv_astype(v->value, inside);
+  for (int j = 0; j < o->n_slots; j++) u.before[j] = before[j];
+  w = tv_astype(w, inside);
   g = tv_astype(g, inside);
   tv_tensor *const y = w && g ? tvi_method_update(o->method, &u, w, g) : NULL;
-  tv_tensor *const value = y ? tv_astype(y, v->dtype) : NULL;
+  tv_tensor *const value = y ? tv_astype(y, p->variable->dtype) : NULL;
   if (!value || tv_evaluate(o->n_slots, u.after) || tv_evaluate(1, &value)) return NULL;
-  for (int j = 0; j < o->n_slots; j++) p->slot[j] = u.after[j];
+  for (int j = 0; j < o->n_slots; j++) after[j] = u.after[j];
   return value;
+}
+
+static tv_tensor *composed(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+  return updated(o, p, p->variable->value, g, p->member->slot, p->slot);
 }
 
 /* By the device's slot --------------------------------------------------------------------------
@@ -111,7 +126,7 @@ static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   const bool is_in_place = p->is_late && tvi_variable_is_alone(v);
   t->n = v->value->size;
   t->value = is_in_place ? v->value->data : input(v->value, &is_done);
-  t->gradient = input(g, &is_done);
+  t->gradient = g ? input(g, &is_done) : NULL;
   for (int j = 0; j < o->n_slots; j++) {
     tv_tensor *const before = p->member->slot[j];
     const bool stays = before && p->is_late && is_own(before);
@@ -179,6 +194,98 @@ static bool run_all(const tv_optimizer *o, bool is_late, int n, prepared *all,
   return true;
 }
 
+/* Of rows ---------------------------------------------------------------------------------------
+ */
+
+/* Whether what has no gradient stays as it is. */
+static bool is_local(const tv_optimizer *o, const prepared *p) {
+  if (p->with.lazy != 0) return true;
+  return p->with.weight_decay == 0 && p->with.decoupled_decay == 0 && o->method->is_local &&
+         o->method->is_local(&p->with);
+}
+
+/* Rows that are no fewer than half of all cost more than the dense gradient. What a lazy step
+ * touches does not depend on that. */
+static bool is_of_rows(const prepared *p, tv_tensor *g) {
+  return g->rows && g->size && (p->with.lazy != 0 || g->rows->indices->size < g->shape[0] / 2);
+}
+
+/* The touched rows by themselves. */
+static bool update_rows(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+  tv_tensor *const summed = tvi_rows_summed(who, g);
+  if (!summed) return false;
+  tv_tensor *before[TVI_MOST_SLOTS] = {NULL};
+  p->touched = summed->rows->indices;
+  for (int j = 0; j < o->n_slots; j++)
+    if (p->member->slot[j] && !(before[j] = tv_take(p->member->slot[j], p->touched, 0)))
+      return false;
+  tv_tensor *const w = tv_take(p->variable->value, p->touched, 0);
+  p->rows = w ? updated(o, p, w, summed->rows->values, before, p->rows_of_slot) : NULL;
+  return p->rows != NULL;
+}
+
+/* Slot j as before the first step. */
+static tv_tensor *first_slot(const tv_optimizer *o, const tv_variable *v, int j) {
+  const double first = o->method->first ? o->method->first(&o->with, j) : 0;
+  const tv_dtype dtype = tvi_slot_dtype(o->slots[j], v->dtype);
+  if (first == 0) return tvi_scope_own(tvi_zeros(who, v->device, dtype, v->rank, v->value->shape));
+  const tv_device current = tvi_self.device;
+  tvi_self.device = v->device;
+  tv_tensor *const y = tv_full(dtype, v->rank, v->value->shape, tv_scalar(first));
+  tvi_self.device = current;
+  return y;
+}
+
+static tv_tensor *copied(tv_tensor *x) {
+  return tvi_scope_own(tvi_tensor_copy(who, x, x->dtype, x->device));
+}
+
+/* What the rows are put into, where the rest stays as it is: in place where that may be. */
+static tv_tensor *kept(const tv_optimizer *o, prepared *p) {
+  const tv_variable *const v = p->variable;
+  p->is_late = v->device == TV_CPU && v->constraint.kind == TV_CONSTRAINT_NONE;
+  for (int j = 0; j < o->n_slots; j++) {
+    tv_tensor *const before = p->member->slot[j];
+    const bool stays = before && p->is_late && is_own(before);
+    const bool is_copied = v->device != TV_CPU; /* when rows are put into it */
+    p->slot[j] = stays || (before && is_copied) ? before
+                 : before                       ? copied(before)
+                                                : first_slot(o, v, j);
+    if (!p->slot[j]) return NULL;
+  }
+  return p->is_late && tvi_variable_is_alone(v) ? v->value : copied(v->value);
+}
+
+/* One zero, shown in the shape of the Variable. */
+static tv_tensor *no_gradient(const tv_variable *v) {
+  tv_tensor *const zero = tvi_scope_own(tvi_zeros(who, v->device, v->dtype, 0, NULL));
+  return zero ? tv_broadcast_to(zero, v->rank, v->value->shape) : NULL;
+}
+
+static tv_tensor *prepared_rows(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+  if (!update_rows(o, p, g)) return NULL;
+  if (is_local(o, p)) return kept(o, p);
+  if (is_fused(o, p) && tvi_device_at(p->variable->device)->backend.takes_more_steps)
+    return planned(o, p, NULL);
+  tv_tensor *const zeros = no_gradient(p->variable);
+  return zeros ? composed(o, p, zeros) : NULL;
+}
+
+/* Rows go where they were, in those Variables that are late, or not. On the CPU this cannot fail.
+ */
+static bool put_rows(const tv_optimizer *o, bool is_late, int n, prepared *all) {
+  for (prepared *p = all; p < all + n; p++) {
+    if (!p->touched || p->is_late != is_late) continue;
+    p->value = tvi_rows_put(who, p->value, p->touched, p->rows);
+    if (!p->value) return false;
+    for (int j = 0; j < o->n_slots; j++) {
+      p->slot[j] = tvi_rows_put(who, p->slot[j], p->touched, p->rows_of_slot[j]);
+      if (!p->slot[j]) return false;
+    }
+  }
+  return true;
+}
+
 /* All of a step --------------------------------------------------------------------------------
  */
 
@@ -190,7 +297,9 @@ static bool prepare(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   p->with.decoupled_decay = p->member->decoupled_decay;
   p->rate = o->learning_rate * p->member->rate_factor;
   if (!fits(p->variable, g)) return false;
-  p->value = is_fused(o, p) ? planned(o, p, g) : composed(o, p, g);
+  p->value = is_of_rows(p, g) ? prepared_rows(o, p, g)
+             : is_fused(o, p) ? planned(o, p, g)
+                              : composed(o, p, g);
   return p->value != NULL;
 }
 
@@ -249,9 +358,9 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
         (prepared){.variable = variables[k], .member = tvi_optimizer_member(o, variables[k], k)};
     is_done = prepare(o, &all[k], gradients[k]);
   }
-  is_done = is_done && run_all(o, false, n, all, tensors);
+  is_done = is_done && run_all(o, false, n, all, tensors) && put_rows(o, false, n, all);
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
-  is_done = is_done && run_all(o, true, n, all, tensors);
+  is_done = is_done && run_all(o, true, n, all, tensors) && put_rows(o, true, n, all);
   if (is_done) {
     for (int k = 0; k < n; k++) commit(&all[k]);
     o->steps++;

@@ -78,6 +78,17 @@ static bool masks_work() {
   return tv_item_f64(tv_sum(large, TV_ALL_AXES), &sum) == TV_OK && sum == 7;
 }
 
+static bool rows_work() {
+  const int64_t at[] = {2, 0, 2};
+  tv_tensor *indices = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), nullptr), *i, *v;
+  tv_tensor *x = tv_scatter_rows(indices, tv_ones(TV_F32, TV_SHAPE(3, 4)), 1000000);
+  double sum = 0;
+  return tv_is_rows(x) && tv_rows_parts(tv_rows_summed(x), &i, &v) == TV_OK &&
+         tv_tensor_size(i) == 2 &&
+         tv_item_f64(tv_sum(tv_to_dense(tv_scatter_rows(i, v, 3)), TV_ALL_AXES), &sum) == TV_OK &&
+         sum == 12;
+}
+
 static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
   const double two[] = {1, 3};
   tv_tensor *y = tv_layer_norm(tv_tensor_from_memory(two, TV_F64, TV_SHAPE(2), nullptr), 0, nullptr,
@@ -106,7 +117,7 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & norm_works() & files_work();
+                        options_work() & masks_work() & rows_work() & norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
