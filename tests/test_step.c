@@ -160,7 +160,47 @@ TEST(failed_allocation_changes_no_variable_and_no_slot) {
   CHECK(points > 10);
 }
 
+/* Two groups of one optimizer are two optimizers of one group each. */
+TEST(groups_are_as_if_by_themselves) {
+  tv_adam_options options = TV_ADAMW_OPTIONS, other = options;
+  options.learning_rate = .1;
+  other.learning_rate = .025;
+  other.decoupled_decay = 0;
+  other.weight_decay = .3;
+  tv_optimizer *const both = tv_adamw_new(&options), *const a = tv_adamw_new(&options),
+                      *const b = tv_adamw_new(&other);
+  tv_variable *const v[] = {scalar(TV_F64, 1), scalar(TV_F64, 1), scalar(TV_F64, 1)};
+  tv_variable *const x = scalar(TV_F64, 1), *const y = scalar(TV_F64, 1);
+  tv_group_options group = TV_GROUP_OPTIONS;
+  group.rate_factor = .25;
+  group.decoupled_decay = 0;
+  group.weight_decay = .3;
+  OK(tv_optimizer_set_group(both, 1, &v[2], NULL));
+  OK(tv_optimizer_set_group(both, 1, &v[1], &group));
+  for (int k = 0; k < 3; k++) {
+    tv_tensor *const g = tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(gradients[k]));
+    OK(tv_optimizer_step(both, 3, v, (tv_tensor *[]){g, g, g}));
+    OK(step(a, x, gradients[k]));
+    OK(step(b, y, gradients[k]));
+    SAME(tv_read(v[0]), tv_read(x));
+    SAME(tv_read(v[1]), tv_read(y));
+    SAME(tv_read(v[2]), tv_read(x));
+  }
+  group.rate_factor = -1;
+  FAILS_STATUS(TV_EVALUE, "optimizer_set_group: rate_factor is negative or not finite",
+               tv_optimizer_set_group(both, 1, v, &group));
+  FAILS_STATUS(TV_EVALUE, "optimizer_set_group: a Variable is NULL",
+               tv_optimizer_set_group(both, 1, (tv_variable *[]){NULL}, NULL));
+  for (int k = 0; k < 3; k++) tv_variable_release(v[k]);
+  tv_variable_release(x);
+  tv_variable_release(y);
+  tv_optimizer_release(a);
+  tv_optimizer_release(b);
+  tv_optimizer_release(both);
+}
+
 TEST_MAIN("step", CASE(sgd_plain), CASE(sgd_momentum), CASE(sgd_nesterov), CASE(adam),
           CASE(learning_rate_may_change), CASE(half_precision_gathers_in_f32),
-          CASE(complex_second_moment_is_real), CASE(gradients_that_do_not_fit_are_refused),
+          CASE(complex_second_moment_is_real), CASE(groups_are_as_if_by_themselves),
+          CASE(gradients_that_do_not_fit_are_refused),
           CASE(failed_allocation_changes_no_variable_and_no_slot))

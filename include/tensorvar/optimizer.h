@@ -130,9 +130,35 @@ TV_API tv_status tv_optimizer_step(tv_optimizer *optimizer, int n, tv_variable *
 
 /** Steps taken until now. */
 TV_API int64_t tv_optimizer_steps(tv_optimizer *optimizer);
+/** That of the next step. With a schedule (schedule.h) what that gives; NaN if it fails. */
 TV_API double tv_optimizer_learning_rate(tv_optimizer *optimizer);
-/** TV_EVALUE: negative or not finite. */
+/** Takes a schedule off. TV_EVALUE: negative or not finite. */
 TV_API tv_status tv_optimizer_set_learning_rate(tv_optimizer *optimizer, double rate);
+
+/** What is particular to some Variables. Begin with TV_GROUP_OPTIONS: as all others. */
+typedef struct tv_group_options {
+  size_t size;
+  double rate_factor;                   /* times the learning rate, scheduled or not */
+  double weight_decay, decoupled_decay; /* negative: those of the optimizer */
+} tv_group_options;
+#define TV_GROUP_OPTIONS \
+  { sizeof(tv_group_options), 1, -1, -1 }
+
+/**
+ * From the next step on treat these Variables so: they are a parameter group. A later call for a
+ * Variable replaces an earlier one; the optimizer holds them from here on. NULL options are the
+ * defaults.
+ *
+ *     tv_group_options biases = TV_GROUP_OPTIONS;
+ *     biases.decoupled_decay = 0;
+ *     tv_optimizer_set_group(adamw, 2, (tv_variable *[]){b1, b2}, &biases);
+ *
+ * Errors    - TV_EVALUE  a number is not finite, or the factor negative; something is NULL
+ *           On any of them nothing has changed.
+ */
+TV_API tv_status tv_optimizer_set_group(tv_optimizer *optimizer, int n,
+                                        tv_variable *const *variables,
+                                        const tv_group_options *options);
 
 /** What the optimizer keeps of a Variable under PyTorch's name for it ("momentum_buffer",
  *  "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg", "sum", "acc_delta"), as a

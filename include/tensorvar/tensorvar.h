@@ -47,6 +47,7 @@
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
 #include <tensorvar/rows.h>
+#include <tensorvar/schedule.h>
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>
 #include <tensorvar/status.h>

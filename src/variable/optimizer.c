@@ -181,6 +181,7 @@ void tv_optimizer_release(tv_optimizer *o) {
     tv_variable_release(o->members[k].variable);
   }
   tvi_free(o->members);
+  tvi_free(o->schedule);
   pthread_mutex_destroy(&o->lock);
   tvi_free(o);
   tvi_count(TVI_LIVE, -1);
@@ -198,8 +199,9 @@ int64_t tv_optimizer_steps(tv_optimizer *o) {
 
 double tv_optimizer_learning_rate(tv_optimizer *o) {
   if (!o) return 0;
+  double rate = (double)NAN;
   pthread_mutex_lock(&o->lock);
-  const double rate = o->learning_rate;
+  tvi_optimizer_rate(o, &rate);
   pthread_mutex_unlock(&o->lock);
   return rate;
 }
@@ -211,8 +213,62 @@ tv_status tv_optimizer_set_learning_rate(tv_optimizer *o, double rate) {
                            "optimizer_set_learning_rate: rate is negative or not finite");
   pthread_mutex_lock(&o->lock);
   o->learning_rate = rate;
+  tv_schedule *const old = o->schedule;
+  o->schedule = NULL;
   pthread_mutex_unlock(&o->lock);
+  tvi_free(old);
   return TV_OK;
+}
+
+tv_status tvi_optimizer_rate(const tv_optimizer *o, double *rate) {
+  *rate = o->learning_rate;
+  return o->schedule ? tvi_schedule_rate("optimizer_step", o->schedule, o->steps, rate) : TV_OK;
+}
+
+tv_status tv_optimizer_set_schedule(tv_optimizer *o, const tv_schedule *schedule) {
+  static const char who[] = "optimizer_set_schedule";
+  if (!o) return tvi_null_status(who, "optimizer");
+  tv_schedule *const copy = schedule ? tvi_schedule_copy(who, schedule) : NULL;
+  if (schedule && !copy) return tvi_failure();
+  pthread_mutex_lock(&o->lock);
+  double rate = o->learning_rate;
+  tv_status status = TV_OK;
+  tv_schedule *old = copy;
+  if (!copy) status = tvi_optimizer_rate(o, &rate);
+  if (!status) {
+    old = o->schedule;
+    o->schedule = copy;
+    o->learning_rate = rate;
+  }
+  pthread_mutex_unlock(&o->lock);
+  tvi_free(old);
+  return status;
+}
+
+tv_status tv_optimizer_set_group(tv_optimizer *o, int n, tv_variable *const *variables,
+                                 const tv_group_options *options) {
+  static const char who[] = "optimizer_set_group";
+  tv_group_options given = TV_GROUP_OPTIONS;
+  if (!o) return tvi_null_status(who, "optimizer");
+  if (n < 0) return tvi_fail_status(TV_EVALUE, "%s: n is %d", who, n);
+  if (n && !variables) return tvi_null_status(who, "variables");
+  for (int k = 0; k < n; k++)
+    if (!variables[k]) return tvi_null_status(who, "a Variable");
+  if (!taken(who, &given, sizeof given, options)) return TV_EVALUE;
+  if (!is_rate_named(who, "rate_factor", given.rate_factor)) return TV_EVALUE;
+  if (!isfinite(given.weight_decay) || !isfinite(given.decoupled_decay))
+    return tvi_fail_status(TV_EVALUE, "%s: weight_decay or decoupled_decay is not finite", who);
+  pthread_mutex_lock(&o->lock);
+  const tv_status status = tvi_optimizer_reserve(o, n);
+  for (int k = 0; k < n && !status; k++) {
+    tvi_member *const member = tvi_optimizer_member(o, variables[k], k);
+    member->rate_factor = given.rate_factor;
+    member->weight_decay = given.weight_decay < 0 ? o->with.weight_decay : given.weight_decay;
+    member->decoupled_decay =
+        given.decoupled_decay < 0 ? o->with.decoupled_decay : given.decoupled_decay;
+  }
+  pthread_mutex_unlock(&o->lock);
+  return status;
 }
 
 tv_tensor *tv_optimizer_slot(tv_optimizer *o, tv_variable *variable, const char *name) {

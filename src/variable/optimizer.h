@@ -10,19 +10,22 @@
 #include <stdatomic.h>
 #include <tensorvar/optimizer.h>
 
+#include "schedule.h"
 #include "tensor.h"
 
 enum { TVI_MOST_SLOTS = 3 };
 
 /* What options say, as numbers: truths are 0 and 1. A method reads those of its own; the rest are
  * 0. Checkpoints know them by these names. */
-#define TVI_SETTINGS(EACH)                                                                        \
-  EACH(momentum)                                                                                  \
-  EACH(dampening)                                                                                 \
-  EACH(nesterov)                                                                                  \
-  EACH(rate_in_momentum) EACH(beta1) EACH(beta2) EACH(epsilon) EACH(epsilon_inside) EACH(amsgrad) \
-      EACH(decay) EACH(centered) EACH(initial) EACH(rate_decay) EACH(weight_decay)                \
-          EACH(decoupled_decay) EACH(maximize) EACH(lazy)
+#define TVI_SETTINGS(EACH)                                                                  \
+  EACH(momentum)                                                                            \
+  EACH(dampening)                                                                           \
+  EACH(nesterov)                                                                            \
+  EACH(rate_in_momentum)                                                                    \
+  EACH(beta1)                                                                               \
+  EACH(beta2)                                                                               \
+  EACH(epsilon) EACH(epsilon_inside) EACH(amsgrad) EACH(decay) EACH(centered) EACH(initial) \
+      EACH(rate_decay) EACH(weight_decay) EACH(decoupled_decay) EACH(maximize) EACH(lazy)
 #define TVI_SETTING(name) double name;
 typedef struct tvi_settings {
   TVI_SETTINGS(TVI_SETTING)
@@ -81,6 +84,7 @@ struct tv_optimizer {
 
   pthread_mutex_t lock; /* guards what follows */
   double learning_rate;
+  tv_schedule *schedule; /* NULL: none */
   int64_t steps;
   tvi_member *members;
   int n_members, members_room;
@@ -88,6 +92,8 @@ struct tv_optimizer {
 
 /* With the lock held. */
 
+/* The learning rate of the next step. TV_EVALUE: its schedule gives none. */
+tv_status tvi_optimizer_rate(const tv_optimizer *o, double *rate);
 /* Room for n Variables more. TV_ENOMEM. */
 tv_status tvi_optimizer_reserve(tv_optimizer *o, int n);
 /* What it keeps of a Variable, or NULL; `near` is where to look first. */

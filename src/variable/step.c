@@ -290,12 +290,12 @@ static bool put_rows(const tv_optimizer *o, bool is_late, int n, prepared *all) 
  */
 
 /* p->value is what the step makes of the Variable, or will when the devices' slots have run. */
-static bool prepare(const tv_optimizer *o, prepared *p, tv_tensor *g) {
+static bool prepare(const tv_optimizer *o, double rate, prepared *p, tv_tensor *g) {
   p->fused.dtype = TV_DTYPE_NONE;
   p->with = o->with;
   p->with.weight_decay = p->member->weight_decay;
   p->with.decoupled_decay = p->member->decoupled_decay;
-  p->rate = o->learning_rate * p->member->rate_factor;
+  p->rate = rate * p->member->rate_factor;
   if (!fits(p->variable, g)) return false;
   p->value = is_of_rows(p, g) ? prepared_rows(o, p, g)
              : is_fused(o, p) ? planned(o, p, g)
@@ -351,12 +351,13 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   if (!sort_by_address(n, variables, sorted)) return false;
   pthread_mutex_lock(&o->lock);
   for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
-  bool is_done = !tvi_optimizer_reserve(o, n);
+  double rate;
+  bool is_done = !tvi_optimizer_rate(o, &rate) && !tvi_optimizer_reserve(o, n);
   const int known = o->n_members;
   for (int k = 0; k < n && is_done; k++) {
     all[k] =
         (prepared){.variable = variables[k], .member = tvi_optimizer_member(o, variables[k], k)};
-    is_done = prepare(o, &all[k], gradients[k]);
+    is_done = prepare(o, rate, &all[k], gradients[k]);
   }
   is_done = is_done && run_all(o, false, n, all, tensors) && put_rows(o, false, n, all);
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);

@@ -61,7 +61,13 @@ static bool options_work() {
   tv_tensor *g = nullptr;
   tv_tape_gradient(tape, tv_read(v), 1, &v, &g);
   tv_tape_end(tape);
+  tv_group_options group = TV_GROUP_OPTIONS;
+  tv_schedule schedule = TV_SCHEDULE;
+  tv_plateau plateau = TV_PLATEAU;
+  if (tv_plateau_update(&plateau, 1, tv_schedule_at(&schedule, 3)) != .01) return false;
   for (tv_optimizer *optimizer : all) {
+    tv_optimizer_set_schedule(optimizer, &schedule);
+    tv_optimizer_set_group(optimizer, 1, &v, &group);
     tv_optimizer_step(optimizer, 1, &v, &g);
     tv_optimizer_release(optimizer);
   }
