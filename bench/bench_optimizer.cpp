@@ -14,6 +14,11 @@ tv_optimizer *sgd() {
   return tv_sgd_new(&o);
 }
 tv_optimizer *adam() { return tv_adam_new(nullptr); }
+tv_optimizer *adamw() { return tv_adamw_new(nullptr); }
+tv_optimizer *rmsprop() { return tv_rmsprop_new(nullptr); }
+tv_optimizer *adagrad() { return tv_adagrad_new(nullptr); }
+tv_optimizer *adadelta() { return tv_adadelta_new(nullptr); }
+tv_optimizer *lion() { return tv_lion_new(nullptr); }
 
 void step(benchmark::State &state, tv_optimizer *(*make)(), int64_t words, bool sticks) {
   const int64_t n = state.range(0);
@@ -47,11 +52,16 @@ void step(benchmark::State &state, tv_optimizer *(*make)(), int64_t words, bool 
 }
 
 void sizes(benchmark::internal::Benchmark *b) {
-  b->Args({100000, 1})->Args({10000000, 1})->Args({1000, 100})->UseRealTime();
+  b->Args({100000, 1})->Args({1000000, 1})->Args({10000000, 1})->Args({1000, 100})->UseRealTime();
 }
 BENCHMARK_CAPTURE(step, sgd, sgd, 5, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, sgd_sticking, sgd, 5, true)->Apply(sizes);
 BENCHMARK_CAPTURE(step, adam, adam, 7, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, adamw, adamw, 7, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, rmsprop, rmsprop, 5, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, adagrad, adagrad, 5, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, adadelta, adadelta, 7, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, lion, lion, 5, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, adam_sticking, adam, 7, true)->Apply(sizes);
 
 }  // namespace

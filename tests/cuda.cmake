@@ -122,7 +122,7 @@ tv_cuda_again(projection)
 tv_cuda_again(promotion)
 tv_cuda_again(random)
 tv_cuda_again(reduce a_failed_allocation_leaves_nothing) # as above
-tv_cuda_again(rows)
+tv_cuda_again(row_update)
 tv_cuda_again(scatter scatters_go_in_place) # addresses that the host can read
 tv_cuda_again(scope)
 tv_cuda_again(shape a_failed_allocation_leaves_nothing) # as above

@@ -46,6 +46,8 @@
 #include <tensorvar/print.h>
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
+#include <tensorvar/rows.h>
+#include <tensorvar/schedule.h>
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>
 #include <tensorvar/status.h>

@@ -10,7 +10,7 @@
 #include <tensorvar/shape.h>
 
 #include "projection.h"
-#include "rows.h"
+#include "row_update.h"
 #include "scope.h"
 #include "status.h"
 
@@ -198,7 +198,7 @@ tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *
     return tv_retain(value);
   if (!rows || 2 * rows->size > value->shape[0] || !tvi_projects_rows(c, value->rank))
     return tv_retain(constrained(who, c, name, NULL, value, n_moved));
-  tv_tensor *const once = tvi_rows_once(who, rows);
+  tv_tensor *const once = tvi_row_update_once(who, rows);
   tv_tensor *const part = once ? tv_take(value, once, 0) : NULL;
   tv_tensor *const y = part ? constrained(who, c, name, once, part, n_moved) : NULL;
   if (!y || y == part) return y ? tv_retain(value) : NULL;
@@ -206,7 +206,7 @@ tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *
       tvi_storage_is_alone(value->storage)
           ? value
           : tvi_scope_own(tvi_tensor_copy(who, value, value->dtype, value->device));
-  if (whole && tvi_rows_set(who, whole, once, y)) return tv_retain(whole);
+  if (whole && tvi_row_update_set(who, whole, once, y)) return tv_retain(whole);
   tv_release(*n_moved);
   *n_moved = NULL;
   return NULL;

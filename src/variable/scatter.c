@@ -9,21 +9,21 @@
 #include <tensorvar/shape.h>
 
 #include "index.h"
-#include "rows.h"
+#include "row_update.h"
 #include "scope.h"
 #include "status.h"
 #include "thread.h"
 #include "write.h"
 
-static bool run(tvi_writing *w, const tvi_rows *s) {
+static bool run(tvi_writing *w, const tvi_row_update *s) {
   const bool is_in_place = tvi_writing_is_in_place(w);
-  tv_tensor *const whole = tvi_rows_apply(s, w->v->value, is_in_place);
+  tv_tensor *const whole = tvi_row_update_apply(s, w->v->value, is_in_place);
   if (!whole) return false;
   return whole == w->v->value ? tvi_writing_commit_in_place(w) : tvi_writing_commit(w, whole);
 }
 
 /* Updates [k, inner] of a value of this shape, or one row of a 0-d value; positions are there. */
-static bool scatter(tvi_writing *w, tvi_rows *s, tv_tensor *updates, int rank,
+static bool scatter(tvi_writing *w, tvi_row_update *s, tv_tensor *updates, int rank,
                     const int64_t *shape) {
   tvi_text left, right;
   const tv_variable *const v = w->v;
@@ -42,8 +42,8 @@ static bool scatter(tvi_writing *w, tvi_rows *s, tv_tensor *updates, int rank,
   }
   x = s->is_one_row ? tv_broadcast_to(x, TV_SHAPE(s->inner))
                     : tv_reshape(x, TV_SHAPE(s->positions->size, s->inner));
-  s->updates = tvi_rows_ready(w->who, x);
-  s->positions = tvi_rows_ready(w->who, tv_reshape(s->positions, TV_SHAPE(-1)));
+  s->updates = tvi_row_update_ready(w->who, x);
+  s->positions = tvi_row_update_ready(w->who, tv_reshape(s->positions, TV_SHAPE(-1)));
   return s->updates && s->positions && run(w, s);
 }
 
@@ -75,12 +75,12 @@ static bool scatter_rows(tvi_writing *w, tv_update how, tv_tensor *indices, tv_t
   if (v->rank == 0)
     return tvi_fail(TV_ESHAPE, "%s: Variable '%s' is 0-d and has no rows", w->who, v->name);
   if (!expects(w, indices->rank, indices->shape, 1, shape, &rank)) return false;
-  tvi_rows s = {.who = w->who,
-                .how = how,
-                .n = v->value->shape[0],
-                .inner = product(v->rank - 1, v->value->shape + 1),
-                .positions = tvi_scope_own(
-                    tvi_positions(w->who, "index", indices, v->device, v->value->shape[0], true))};
+  tvi_row_update s = {.who = w->who,
+                      .how = how,
+                      .n = v->value->shape[0],
+                      .inner = product(v->rank - 1, v->value->shape + 1),
+                      .positions = tvi_scope_own(tvi_positions(w->who, "index", indices, v->device,
+                                                               v->value->shape[0], true))};
   w->rows = s.positions;
   return s.positions && scatter(w, &s, updates, rank, shape);
 }
@@ -94,11 +94,11 @@ static bool scatter_nd(tvi_writing *w, tv_update how, tv_tensor *indices, tv_ten
       tvi_nd_positions(w->who, indices, v->device, v->rank, v->value->shape, &n_axes, &w->rows);
   if (!positions || !expects(w, indices->rank - 1, indices->shape, n_axes, shape, &rank))
     return false;
-  tvi_rows s = {.who = w->who,
-                .how = how,
-                .n = product(n_axes, v->value->shape),
-                .inner = product(v->rank - n_axes, v->value->shape + n_axes),
-                .positions = positions};
+  tvi_row_update s = {.who = w->who,
+                      .how = how,
+                      .n = product(n_axes, v->value->shape),
+                      .inner = product(v->rank - n_axes, v->value->shape + n_axes),
+                      .positions = positions};
   return scatter(w, &s, updates, rank, shape);
 }
 
@@ -123,7 +123,7 @@ static bool scatter_batch(tvi_writing *w, tv_tensor *indices, tv_tensor *updates
   tvi_self.device = current;
   tv_tensor *const offsets =
       first ? tv_multiply(tv_reshape(first, TV_SHAPE(-1, 1)), tv_scalar_int(size)) : NULL;
-  tvi_rows s = {
+  tvi_row_update s = {
       .who = w->who,
       .how = TV_SET,
       .n = batches * size,

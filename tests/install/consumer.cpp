@@ -39,7 +39,11 @@ static bool options_work() {
   tv_variable_options variable = TV_VARIABLE_OPTIONS;
   tv_tape_options recording = TV_TAPE_OPTIONS;
   tv_sgd_options sgd = TV_SGD_OPTIONS;
-  tv_adam_options adam = TV_ADAM_OPTIONS;
+  tv_adam_options adam = TV_ADAM_OPTIONS, adamw = TV_ADAMW_OPTIONS;
+  tv_rmsprop_options rmsprop = TV_RMSPROP_OPTIONS;
+  tv_adagrad_options adagrad = TV_ADAGRAD_OPTIONS;
+  tv_adadelta_options adadelta = TV_ADADELTA_OPTIONS;
+  tv_lion_options lion = TV_LION_OPTIONS;
   tv_constraint none = TV_NO_CONSTRAINT, clip = TV_CLIP(0, 1, TV_ON_EVERY_WRITE);
   const float three[] = {1, 2, 3};
   tv_tensor *x = tv_tensor_from_memory(three, TV_F32, TV_SHAPE(3), &memory);
@@ -49,12 +53,21 @@ static bool options_work() {
   tv_variable *v = tv_variable_new(tv_sum_with(x, TV_ALL_AXES, &reduce), &variable);
   tv_cast_report lost = TV_CAST_REPORT;
   if (!tv_cast_checked(x, TV_F16, TV_REFUSE_ANY_LOSS, &lost) || lost.n_inexact != 0) return false;
-  tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
+  tv_optimizer *all[] = {tv_sgd_new(&sgd),         tv_adam_new(&adam),
+                         tv_adamw_new(&adamw),     tv_rmsprop_new(&rmsprop),
+                         tv_adagrad_new(&adagrad), tv_adadelta_new(&adadelta),
+                         tv_lion_new(&lion)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
   tv_tape_gradient_at(tape, tv_read(v), v, 0, &g);
   tv_tape_end(tape);
-  for (tv_optimizer *optimizer : both) {
+  tv_group_options group = TV_GROUP_OPTIONS;
+  tv_schedule schedule = TV_SCHEDULE;
+  tv_plateau plateau = TV_PLATEAU;
+  if (tv_plateau_update(&plateau, 1, tv_schedule_at(&schedule, 3)) != .01) return false;
+  for (tv_optimizer *optimizer : all) {
+    tv_optimizer_set_schedule(optimizer, &schedule);
+    tv_optimizer_set_group(optimizer, 1, &v, &group);
     tv_optimizer_step(optimizer, 1, &v, &g);
     tv_optimizer_release(optimizer);
   }
@@ -158,42 +171,52 @@ static bool writes_work() {
   is_right = is_right && sum == 8 && tv_gather_nd(tv_read(v), pair);
   tv_variable_release(v);
   return is_right;
-}
+  static bool rows_work() {
+    const int64_t at[] = {2, 0, 2};
+    tv_tensor *indices = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), nullptr), *i, *v;
+    tv_tensor *x = tv_scatter_rows(indices, tv_ones(TV_F32, TV_SHAPE(3, 4)), 1000000);
+    double sum = 0;
+    return tv_is_rows(x) && tv_rows_parts(tv_rows_summed(x), &i, &v) == TV_OK &&
+           tv_tensor_size(i) == 2 &&
+           tv_item_f64(tv_sum(tv_to_dense(tv_scatter_rows(i, v, 3)), TV_ALL_AXES), &sum) == TV_OK &&
+           sum == 12;
+  }
 
-static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
-  const double two[] = {1, 3};
-  tv_tensor *y = tv_layer_norm(tv_tensor_from_memory(two, TV_F64, TV_SHAPE(2), nullptr), 0, nullptr,
-                               tv_ones(TV_F64, TV_SHAPE(2)), 0);
-  double sum = 0;
-  tv_eager_set(tv_eager_current());
-  return tv_evaluate(1, &y) == TV_OK &&
-         tv_item_f64(tv_sum(tv_square(y), TV_ALL_AXES), &sum) == TV_OK && sum == 4 &&
-         tv_dense(y, y, nullptr, TV_RELU) != nullptr;
-}
+  static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
+    const double two[] = {1, 3};
+    tv_tensor *y = tv_layer_norm(tv_tensor_from_memory(two, TV_F64, TV_SHAPE(2), nullptr), 0,
+                                 nullptr, tv_ones(TV_F64, TV_SHAPE(2)), 0);
+    double sum = 0;
+    tv_eager_set(tv_eager_current());
+    return tv_evaluate(1, &y) == TV_OK &&
+           tv_item_f64(tv_sum(tv_square(y), TV_ALL_AXES), &sum) == TV_OK && sum == 4 &&
+           tv_dense(y, y, nullptr, TV_RELU) != nullptr;
+  }
 
-static bool files_work() {
-  tv_npy_options load = TV_NPY_OPTIONS;
-  tv_npy_save_options save = TV_NPY_SAVE_OPTIONS;
-  tv_npy_layout layout = TV_NPY_LAYOUT;
-  char text[32];
-  save.durable = false;
-  load.layout = &layout;
-  tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
-  tv_tensor *x = tv_npy_load("consumer.npy", &load);
-  tv_variable *v = tv_variable_new_from_npy("consumer.npy", nullptr, nullptr);
-  tv_variable_release(v);
-  std::remove("consumer.npy");
-  return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
-}
+  static bool files_work() {
+    tv_npy_options load = TV_NPY_OPTIONS;
+    tv_npy_save_options save = TV_NPY_SAVE_OPTIONS;
+    tv_npy_layout layout = TV_NPY_LAYOUT;
+    char text[32];
+    save.durable = false;
+    load.layout = &layout;
+    tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
+    tv_tensor *x = tv_npy_load("consumer.npy", &load);
+    tv_variable *v = tv_variable_new_from_npy("consumer.npy", nullptr, nullptr);
+    tv_variable_release(v);
+    std::remove("consumer.npy");
+    return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
+  }
 
-int main() {
-  tv_scope scope;
-  tv_scope_begin(&scope);
-  const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & writes_work() & constraints_work() &
-                        norm_works() & files_work();
-  const tv_status status = tv_scope_end(&scope, nullptr);
-  std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
-              tv_error_text());
-  return status != TV_OK || !is_right;
-}
+  int main() {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
+                          options_work() & masks_work() & writes_work() & constraints_work() &
+                          norm_works() & files_work();
+    options_work() & masks_work() & rows_work() & norm_works() & files_work();
+    const tv_status status = tv_scope_end(&scope, nullptr);
+    std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
+                tv_error_text());
+    return status != TV_OK || !is_right;
+  }

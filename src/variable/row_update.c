@@ -5,7 +5,7 @@
  * j-th update of every row, so that positions are distinct; the difference of the bits, as unsigned
  * integers, is added by the slot `scatter_add`, which is exact for every dtype. Adding and
  * subtracting need no rounds. */
-#include "rows.h"
+#include "row_update.h"
 
 #include <tensorvar/index.h>
 #include <tensorvar/ops.h>
@@ -34,14 +34,14 @@ static tv_tensor *seen_as(const char *who, tv_tensor *x, tv_dtype dtype, int64_t
   return y ? tvi_scope_own(tvi_tensor_view(y->storage, y->data, dtype, 2, shape, NULL)) : NULL;
 }
 
-static tv_tensor *copied(const tvi_rows *s, tv_tensor *value) {
+static tv_tensor *copied(const tvi_row_update *s, tv_tensor *value) {
   return tvi_scope_own(tvi_tensor_copy(s->who, value, value->dtype, value->device));
 }
 
 /* By the slot -----------------------------------------------------------------------------------
  */
 
-static bool by_slot(const tvi_rows *s, tv_tensor *whole) {
+static bool by_slot(const tvi_row_update *s, tv_tensor *whole) {
   tvi_device *const on = tvi_device_at(whole->device);
   const tv_scatter job = {.dtype = whole->dtype,
                           .op = s->how == TV_SET ? -1 : (int)tvi_update_op(s->how),
@@ -93,7 +93,7 @@ typedef struct {
   int64_t n_rounds;
 } rounds;
 
-static tv_status rounds_make(const tvi_rows *s, rounds *r) {
+static tv_status rounds_make(const tvi_row_update *s, rounds *r) {
   const int64_t k = s->positions->size;
   tvi_device *const cpu = tvi_device_at(TV_CPU);
   tv_tensor *const host = ready(s->who, tv_to(s->positions, TV_CPU));
@@ -134,7 +134,8 @@ static tv_status rounds_make(const tvi_rows *s, rounds *r) {
 }
 
 /* One round: the rows now, what the op makes of them, and the difference added. */
-static bool play(const tvi_rows *s, tv_tensor *whole, int64_t n_entries, const int64_t *entries) {
+static bool play(const tvi_row_update *s, tv_tensor *whole, int64_t n_entries,
+                 const int64_t *entries) {
   int64_t n_words = 1;
   const tv_dtype word = words_of(whole->dtype, &n_words);
   tv_memory_options o = TV_MEMORY_OPTIONS;
@@ -157,7 +158,7 @@ static bool play(const tvi_rows *s, tv_tensor *whole, int64_t n_entries, const i
 }
 
 /* In place only where one call, the last, changes bytes. */
-static tv_tensor *by_rounds(const tvi_rows *s, const rounds *r, tv_tensor *value,
+static tv_tensor *by_rounds(const tvi_row_update *s, const rounds *r, tv_tensor *value,
                             bool is_in_place) {
   tv_tensor *const whole = is_in_place && r->n_rounds <= 1 ? value : copied(s, value);
   if (!whole) return NULL;
@@ -172,7 +173,7 @@ static tv_tensor *by_rounds(const tvi_rows *s, const rounds *r, tv_tensor *value
 }
 
 /* All in order of k, by one call. */
-static bool by_sum(const tvi_rows *s, tv_tensor *whole) {
+static bool by_sum(const tvi_row_update *s, tv_tensor *whole) {
   tv_tensor *x = s->updates;
   if (s->is_one_row) x = tv_broadcast_to(x, TV_SHAPE(s->positions->size, s->inner));
   if (x && s->how == TV_SUBTRACT) x = tv_negative(x); /* a - b is a + -b, to the last bit */
@@ -182,9 +183,9 @@ static bool by_sum(const tvi_rows *s, tv_tensor *whole) {
 /* All three ---------------------------------------------------------------------------------------
  */
 
-tv_tensor *tvi_rows_ready(const char *who, tv_tensor *x) { return ready(who, x); }
+tv_tensor *tvi_row_update_ready(const char *who, tv_tensor *x) { return ready(who, x); }
 
-tv_tensor *tvi_rows_apply(const tvi_rows *s, tv_tensor *value, bool is_in_place) {
+tv_tensor *tvi_row_update_apply(const tvi_row_update *s, tv_tensor *value, bool is_in_place) {
   const bool has_slot = tvi_device_at(value->device)->backend.scatter != NULL;
   if (!has_slot && s->how != TV_ADD && s->how != TV_SUBTRACT) {
     rounds r = {0};
@@ -198,8 +199,8 @@ tv_tensor *tvi_rows_apply(const tvi_rows *s, tv_tensor *value, bool is_in_place)
 }
 
 /* Of TV_SET the first round has the last update of each row, in the order of the rows. */
-tv_tensor *tvi_rows_once(const char *who, tv_tensor *rows) {
-  const tvi_rows s = {.who = who, .how = TV_SET, .positions = ready(who, rows)};
+tv_tensor *tvi_row_update_once(const char *who, tv_tensor *rows) {
+  const tvi_row_update s = {.who = who, .how = TV_SET, .positions = ready(who, rows)};
   rounds r = {0};
   tv_tensor *y = NULL;
   if (s.positions && !rounds_make(&s, &r)) {
@@ -214,16 +215,16 @@ tv_tensor *tvi_rows_once(const char *who, tv_tensor *rows) {
   return y;
 }
 
-bool tvi_rows_set(const char *who, tv_tensor *whole, tv_tensor *positions, tv_tensor *rows) {
-  const tvi_rows s = {.who = who,
-                      .how = TV_SET,
-                      .n = whole->shape[0],
-                      .inner = whole->shape[0] ? whole->size / whole->shape[0] : 0,
-                      .positions = ready(who, positions),
-                      .updates = ready(who, rows)};
+bool tvi_row_update_set(const char *who, tv_tensor *whole, tv_tensor *positions, tv_tensor *rows) {
+  const tvi_row_update s = {.who = who,
+                            .how = TV_SET,
+                            .n = whole->shape[0],
+                            .inner = whole->shape[0] ? whole->size / whole->shape[0] : 0,
+                            .positions = ready(who, positions),
+                            .updates = ready(who, rows)};
   if (!s.positions || !s.updates) return false;
   if (s.updates->size == 0) return true;
   tv_tensor *const shaped = tv_reshape(s.updates, TV_SHAPE(s.positions->size, s.inner));
-  const tvi_rows flat = {who, TV_SET, s.n, s.inner, s.positions, shaped, false};
-  return shaped && tvi_rows_apply(&flat, whole, true) != NULL;
+  const tvi_row_update flat = {who, TV_SET, s.n, s.inner, s.positions, shaped, false};
+  return shaped && tvi_row_update_apply(&flat, whole, true) != NULL;
 }

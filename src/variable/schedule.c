@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ * Schedules of learning rates: pure functions of the number of steps, in double. */
+#include "schedule.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "memory.h"
+#include "status.h"
+
+static const double pi = 3.14159265358979323846;
+
+static bool is_rate(double x) { return isfinite(x) && x >= 0; }
+
+/* Check ---------------------------------------------------------------------------------------- */
+
+static bool is_no(const char *who, const char *what) {
+  return tvi_fail(TV_EVALUE, "%s: schedule: %s", who, what);
+}
+
+static bool is_piecewise(const char *who, const tv_schedule *s) {
+  if (s->n_boundaries < 0 || !s->rates || (s->n_boundaries && !s->boundaries))
+    return is_no(who, "boundaries or rates are NULL, or fewer than none");
+  for (int k = 0; k <= s->n_boundaries; k++)
+    if (!is_rate(s->rates[k])) return is_no(who, "a rate is negative or not finite");
+  for (int k = 1; k < s->n_boundaries; k++)
+    if (s->boundaries[k] <= s->boundaries[k - 1]) return is_no(who, "boundaries do not rise");
+  return true;
+}
+
+/* The options of a caller who may know less of them, in *full. */
+static bool is_schedule(const char *who, const tv_schedule *given, tv_schedule *full) {
+  *full = (tv_schedule)TV_SCHEDULE;
+  if (!given) return tvi_null(who, "schedule");
+  if (!tvi_options_fit(who, given->size, sizeof *given)) return false;
+  memcpy(full, given, given->size);
+  const tv_schedule *const s = full;
+  if ((int)s->kind < 0 || s->kind > TV_SCHEDULE_CALLBACK) return is_no(who, "that is no kind");
+  if (s->warm_up_steps < 0 || !is_rate(s->warm_up_from))
+    return is_no(who, "warm_up_steps or warm_up_from is negative");
+  if (s->kind == TV_SCHEDULE_CALLBACK) return s->callback || is_no(who, "callback is NULL");
+  if (s->kind == TV_SCHEDULE_PIECEWISE) return is_piecewise(who, s);
+  if (!is_rate(s->rate)) return is_no(who, "rate is negative or not finite");
+  if (s->kind == TV_SCHEDULE_CONSTANT) return true;
+  if (s->steps < 1) return is_no(who, "steps is not above 0");
+  if (!is_rate(s->factor) || !is_rate(s->end) || !is_rate(s->power) || !is_rate(s->floor) ||
+      s->floor > 1)
+    return is_no(who, "factor, end, power or floor is negative or not finite, or floor above 1");
+  if (!(s->stretch >= 1) || !is_rate(s->stretch) || !is_rate(s->shrink))
+    return is_no(who, "stretch is below 1, or shrink negative, or one of them not finite");
+  if (!(s->peak > 0 && s->peak < 1) || !(s->first_divisor > 0) || !(s->last_divisor > 0))
+    return is_no(who, "peak is not between 0 and 1, or a divisor not above 0");
+  return true;
+}
+
+/* Values --------------------------------------------------------------------------------------- */
+
+/* From 1 to 0 as x goes from 0 to 1. */
+static double half_wave(double x) { return (1 + cos(pi * x)) / 2; }
+
+static double exponential(const tv_schedule *s, double t) {
+  const double x = t / (double)s->steps;
+  return s->rate * pow(s->factor, s->staircase ? floor(x) : x);
+}
+
+static double inverse_time(const tv_schedule *s, double t) {
+  const double x = t / (double)s->steps;
+  return s->rate / (1 + s->factor * (s->staircase ? floor(x) : x));
+}
+
+static double polynomial(const tv_schedule *s, double t) {
+  double n = (double)s->steps;
+  if (s->cycle) n *= fmax(1, ceil(t / n));
+  return (s->rate - s->end) * pow(1 - fmin(t, n) / n, s->power) + s->end;
+}
+
+static double cosine(const tv_schedule *s, double t) {
+  const double n = (double)s->steps;
+  return s->rate * ((1 - s->floor) * half_wave(fmin(t, n) / n) + s->floor);
+}
+
+/* Periods have 1, q, q^2, ... times the length of the first; i are over. */
+static double cosine_restarts(const tv_schedule *s, double t) {
+  const double q = s->stretch;
+  double x = t / (double)s->steps, i;
+  if (q == 1) {
+    i = floor(x);
+    x -= i;
+  } else {
+    i = floor(log(1 + x * (q - 1)) / log(q));
+    /* The quotient of logarithms may fall on either side of a whole number. */
+    if ((pow(q, i + 1) - 1) / (q - 1) <= x) i++;
+    if (i > 0 && (pow(q, i) - 1) / (q - 1) > x) i--;
+    x = (x - (pow(q, i) - 1) / (q - 1)) / pow(q, i);
+  }
+  return s->rate * ((1 - s->floor) * pow(s->shrink, i) * half_wave(x) + s->floor);
+}
+
+static double piecewise(const tv_schedule *s, int64_t steps) {
+  int k = 0;
+  while (k < s->n_boundaries && steps > s->boundaries[k]) k++;
+  return s->rates[k];
+}
+
+static double one_cycle(const tv_schedule *s, double t) {
+  const double n = (double)s->steps, top = s->peak * n - 1, first = s->rate / s->first_divisor;
+  const double last = first / s->last_divisor;
+  if (t <= top) return first + (s->rate - first) * (1 - half_wave(top > 0 ? t / top : 1));
+  const double x = n - 1 > top ? fmin((t - top) / (n - 1 - top), 1) : 1;
+  return last + (s->rate - last) * half_wave(x);
+}
+
+static double value(const tv_schedule *s, int64_t steps) {
+  const double t = (double)steps;
+  switch (s->kind) {
+    case TV_SCHEDULE_CONSTANT:
+      return s->rate;
+    case TV_SCHEDULE_EXPONENTIAL:
+      return exponential(s, t);
+    case TV_SCHEDULE_INVERSE_TIME:
+      return inverse_time(s, t);
+    case TV_SCHEDULE_POLYNOMIAL:
+      return polynomial(s, t);
+    case TV_SCHEDULE_COSINE:
+      return cosine(s, t);
+    case TV_SCHEDULE_COSINE_RESTARTS:
+      return cosine_restarts(s, t);
+    case TV_SCHEDULE_PIECEWISE:
+      return piecewise(s, steps);
+    case TV_SCHEDULE_ONE_CYCLE:
+      return one_cycle(s, t);
+    case TV_SCHEDULE_CALLBACK:
+      break;
+  }
+  return s->callback(s->user, steps);
+}
+
+tv_status tvi_schedule_rate(const char *who, const tv_schedule *s, int64_t steps, double *rate) {
+  const int64_t warm = s->warm_up_steps;
+  double x;
+  if (steps < warm)
+    x = s->warm_up_from + (value(s, 0) - s->warm_up_from) * ((double)steps / (double)warm);
+  else
+    x = value(s, steps - warm);
+  if (!is_rate(x))
+    return tvi_fail_status(TV_EVALUE, "%s: the schedule's rate is negative or not finite", who);
+  *rate = x;
+  return TV_OK;
+}
+
+double tv_schedule_at(const tv_schedule *schedule, int64_t steps) {
+  static const char who[] = "schedule_at";
+  tv_schedule s;
+  double rate = (double)NAN;
+  if (!is_schedule(who, schedule, &s)) return rate;
+  if (steps < 0)
+    tvi_fail(TV_EVALUE, "%s: steps is %lld", who, (long long)steps);
+  else
+    tvi_schedule_rate(who, &s, steps, &rate);
+  return rate;
+}
+
+tv_schedule *tvi_schedule_copy(const char *who, const tv_schedule *schedule) {
+  tv_schedule s;
+  if (!is_schedule(who, schedule, &s)) return NULL;
+  const int n = s.kind == TV_SCHEDULE_PIECEWISE ? s.n_boundaries : 0;
+  const int n_rates = s.kind == TV_SCHEDULE_PIECEWISE ? n + 1 : 0;
+  struct {
+    tv_schedule s;
+    int64_t more[]; /* boundaries, then rates */
+  } *const copy = tvi_malloc((int64_t)sizeof s + (n + n_rates) * (int64_t)sizeof(int64_t));
+  if (!copy) return tvi_fail(TV_ENOMEM, "%s: no memory for the schedule", who);
+  copy->s = s;
+  if (n_rates) {
+    double *const rates = (double *)(void *)(copy->more + n);
+    if (n) memcpy(copy->more, s.boundaries, (size_t)n * sizeof *s.boundaries);
+    memcpy(rates, s.rates, (size_t)n_rates * sizeof *rates);
+    copy->s.boundaries = copy->more;
+    copy->s.rates = rates;
+  }
+  return &copy->s;
+}
+
+/* Plateau -------------------------------------------------------------------------------------- */
+
+static bool is_better(const tv_plateau *p, double metric) {
+  if (!p->has_best) return !isnan(metric);
+  const double by = p->absolute ? p->threshold : p->threshold * p->best;
+  return p->maximize ? metric > p->best + by : metric < p->best - by;
+}
+
+double tv_plateau_update(tv_plateau *p, double metric, double rate) {
+  static const char who[] = "plateau_update";
+  if (!p) return tvi_null(who, "plateau"), (double)NAN;
+  if (p->size != sizeof *p) return tvi_options_fit(who, 0, sizeof *p), (double)NAN;
+  if (!is_rate(rate) || !is_rate(p->factor) || !(p->factor < 1) || p->patience < 0 ||
+      p->cooldown < 0 || !is_rate(p->threshold) || !is_rate(p->least)) {
+    tvi_fail(TV_EVALUE, "%s: factor is not in [0, 1), or something is negative or not finite", who);
+    return (double)NAN;
+  }
+  if (is_better(p, metric)) {
+    p->has_best = true;
+    p->best = metric;
+    p->n_bad = 0;
+  } else {
+    p->n_bad++;
+  }
+  if (p->n_cooling > 0) {
+    p->n_cooling--;
+    p->n_bad = 0;
+  }
+  if (p->n_bad <= p->patience) return rate;
+  p->n_cooling = p->cooldown;
+  p->n_bad = 0;
+  return fmin(rate, fmax(rate * p->factor, p->least));
+}
