@@ -29,7 +29,7 @@ static tv_status push(tv_scope *scope, const char *file, int line) {
     SELF.frames = frames;
   }
   scope->id = tvi_next_id();
-  SELF.frames[SELF.n_frames++] = (tvi_frame){scope->id, SELF.n_owned, file, line};
+  SELF.frames[SELF.n_frames++] = (tvi_frame){scope->id, SELF.n_owned, file, line, 0};
   return TV_OK;
 }
 
@@ -50,6 +50,8 @@ static void pop(void) {
   const tvi_frame frame = SELF.frames[SELF.n_frames - 1];
   tvi_tape_end_since(frame.id);
   while (SELF.n_owned > frame.first) tv_release(SELF.owned[--SELF.n_owned]);
+  SELF.paused -= frame.paused;
+  SELF.scoped -= frame.paused;
   SELF.n_frames--;
 }
 

@@ -17,6 +17,7 @@ typedef struct {
   int64_t first; /* of `owned`: what this scope and those inside it own */
   const char *file;
   int line;
+  int paused; /* recording, until it ends: so often */
 } tvi_frame;
 
 /* What is counted: live handles of every kind, and what of the CPU's memory is handed out. */
@@ -37,8 +38,10 @@ typedef struct {
   tvi_frame *frames; /* [n_frames], outermost first */
   tv_tensor **owned; /* [n_owned], oldest first */
   int64_t n_frames, frames_room, n_owned, owned_room;
-  tv_tape *tape; /* innermost open one */
-  int paused;    /* how often recording is paused */
+  tv_tape *tape;           /* innermost open one */
+  int paused;              /* how often recording is paused, ... */
+  int scoped;              /* ... of these, until a scope ends */
+  struct tvi_reads *reads; /* of the innermost forward that is run for a recomputation */
   tv_device device;
   tv_stream *stream; /* current one, retained; NULL: the main streams */
   tv_matmul_precision precision;

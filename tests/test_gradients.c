@@ -145,7 +145,7 @@ static void pow_of_different_dtypes(intptr_t unused) {
                           tv_full(TV_I8, TV_SCALAR_SHAPE, tv_scalar(-128))};
   tv_tensor *g;
   tv_tape *const tape =
-      tv_tape_begin(&(tv_tape_options){sizeof(tv_tape_options), true, TV_MUTATION_SNAPSHOT});
+      tv_tape_begin(&(tv_tape_options){sizeof(tv_tape_options), true, TV_MUTATION_SNAPSHOT, false});
   OK(tv_tape_watch(tape, b[0]));
   OK(tv_tape_watch(tape, a[1]));
   OK(tv_tape_gradient_of(tape, tv_pow(a[0], b[0]), 1, &b[0], &g));

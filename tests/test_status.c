@@ -27,13 +27,14 @@ TEST(names_and_texts_are_those_of_the_header) {
              {TV_ECONSTRAINT, "TV_ECONSTRAINT"},
              {TV_EUNSUPPORTED, "TV_EUNSUPPORTED"},
              {TV_ELOST, "TV_ELOST"},
-             {TV_ETAPE, "TV_ETAPE"}};
+             {TV_ETAPE, "TV_ETAPE"},
+             {TV_EANOMALY, "TV_EANOMALY"}};
   for (int k = 0; k < (int)(sizeof all / sizeof *all); k++) {
     EQUAL(all[k].status, k);
     SAME_TEXT(tv_status_name(all[k].status), all[k].name);
     CHECK(strlen(tv_status_text(all[k].status)) > 5);
   }
-  SAME_TEXT(tv_status_name((tv_status)17), "TV_?");
+  SAME_TEXT(tv_status_name((tv_status)18), "TV_?");
   SAME_TEXT(tv_status_name((tv_status)-1), "TV_?");
   SAME_TEXT(tv_status_text((tv_status)99), "no status");
 }

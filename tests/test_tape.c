@@ -229,6 +229,36 @@ TEST(a_million_ops_in_a_small_stack) {
   CHECK(g > 2 - 1e-9 && g < 2 + 1e-9);
 }
 
+/* Until the scope ends, however it does; pauses beside it are counted by themselves. */
+TEST(no_grad_ends_with_its_scope) {
+  tv_variable *const v = three();
+  tv_scope inner, innermost;
+  tv_tensor *g;
+  tv_tape *const tape = tape_of(true, TV_MUTATION_SNAPSHOT);
+  OK(tv_scope_begin(&inner));
+  OK(tv_scope_begin(&innermost));
+  OK(tv_no_grad());
+  OK(tv_no_grad());
+  tv_tensor *hidden = tv_square(tv_read(v));
+  FAILS_STATUS(TV_ETAPE,
+               "tape_resume: recording is not paused but by no_grad, until its scope ends",
+               tv_tape_resume());
+  OK(tv_tape_pause());
+  OK(tv_scope_end(&innermost, &hidden));
+  OK(tv_tape_resume());
+  tv_tensor *const seen = tv_square(tv_read(v));
+  OK(tv_tape_gradient(tape, tv_add(seen, hidden), 1, &v, &g));
+  HOLDS(g, 2, 4, 6);
+  OK(tv_scope_begin(&innermost));
+  OK(tv_no_grad());
+  EQUAL(tv_scope_end(&inner, NULL), TV_ESCOPE); /* ends both */
+  tv_error_clear();
+  OK(tv_tape_gradient(tape, tv_square(tv_read(v)), 1, &v, &g));
+  HOLDS(g, 2, 4, 6);
+  OK(tv_tape_end(tape));
+  tv_variable_release(v);
+}
+
 TEST(failed_allocation_leaves_no_handle) {
   int points = 0;
   for (int64_t fail = 1;; fail++) {
@@ -259,4 +289,5 @@ TEST_MAIN("tape", CASE(one_gradient_unless_persistent), CASE(wrong_tapes_are_nam
           CASE(paused_recording_sees_nothing),
           CASE(untrainable_and_integer_variables_are_not_watched),
           CASE(keeps_only_what_gradients_read), CASE(gradient_lets_go_of_values),
-          CASE(a_million_ops_in_a_small_stack), CASE(failed_allocation_leaves_no_handle))
+          CASE(a_million_ops_in_a_small_stack), CASE(no_grad_ends_with_its_scope),
+          CASE(failed_allocation_leaves_no_handle))

@@ -24,7 +24,8 @@ typedef enum tv_status {
   TV_ECONSTRAINT = 13,  /* a constraint refused the value */
   TV_EUNSUPPORTED = 14, /* the backend has no such operation */
   TV_ELOST = 15,        /* the device is lost */
-  TV_ETAPE = 16         /* tape misused */
+  TV_ETAPE = 16,        /* tape misused */
+  TV_EANOMALY = 17      /* not finite, on a tape that looks for it */
 } tv_status;
 
 /** Name of a status, "TV_ESHAPE"; "TV_?" for a number that is none. */

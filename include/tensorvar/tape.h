@@ -16,6 +16,8 @@
 #ifndef TENSORVAR_TAPE_H
 #define TENSORVAR_TAPE_H
 
+#include <stdio.h>
+
 #include <tensorvar/variable.h>
 TV_BEGIN_C
 
@@ -33,9 +35,13 @@ typedef struct tv_tape_options {
   size_t size;
   bool persistent; /* gives any number of gradients, and records them while it is open */
   tv_mutation_policy mutation;
+  /** To find a bug: every result that is recorded, and every gradient, is looked at as soon as it
+   * is made. One that is not finite is TV_EANOMALY, naming the first op that made it, where, and
+   * whether an input was so already. Costs more than the ops themselves. */
+  bool anomalies;
 } tv_tape_options;
 #define TV_TAPE_OPTIONS \
-  { sizeof(tv_tape_options), false, TV_MUTATION_SNAPSHOT }
+  { sizeof(tv_tape_options), false, TV_MUTATION_SNAPSHOT, false }
 
 /** Begin to record. NULL with TV_ESCOPE if no scope is open. */
 TV_API tv_tape *tv_tape_begin(const tv_tape_options *options);
@@ -57,6 +63,7 @@ TV_API tv_status tv_tape_watch(tv_tape *tape, tv_tensor *x);
  * Errors    - TV_ETAPE     not open on this thread, or not persistent and asked before
  *           - TV_EDTYPE    target is neither floating nor complex
  *           - TV_EMUTATED  under TV_MUTATION_ERROR
+ *           - TV_EANOMALY  asked for by `anomalies`
  *           On any of them every gradients[i] is NULL.
  */
 TV_API tv_status tv_tape_gradient(tv_tape *tape, tv_tensor *target, int n,
@@ -82,6 +89,33 @@ TV_API bool tv_tape_depends(tv_tape *tape, tv_tensor *target, tv_variable *varia
  * paused. */
 TV_API tv_status tv_tape_pause(void);
 TV_API tv_status tv_tape_resume(void);
+
+/**
+ * Stop all recording on this thread until the innermost open scope ends.
+ *
+ *     tv_scope_begin(&scope);
+ *     tv_no_grad();
+ *     tv_tensor *accuracy = …                           // no tape sees it
+ *     tv_scope_end(&scope, &accuracy);
+ *
+ * Unlike a pause it cannot be forgotten: a scope that ends early, or with an outer one, ends it.
+ *
+ * Errors    - TV_ESCOPE   no scope is open
+ */
+TV_API tv_status tv_no_grad(void);
+
+/**
+ * What the tape has recorded, as a graph for Graphviz' `dot`, to the caller's stream.
+ *
+ * Reads of Variables (with name and version), watched tensors and ops, each with dtype and shape;
+ * an arrow for each input that carries a gradient; of ops of one's own their names.
+ *
+ * Errors    - TV_ETAPE   not open on this thread, or it has given its gradient, and the graph with
+ * it
+ *           - TV_EIO     writing failed
+ *           - TV_ENOMEM  the text
+ */
+TV_API tv_status tv_tape_graph(tv_tape *tape, FILE *stream);
 
 /** x, through which no gradient flows. */
 TV_API tv_tensor *tv_stop_gradient(tv_tensor *x);

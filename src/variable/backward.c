@@ -9,6 +9,8 @@
 #include <tensorvar/reduce.h>
 #include <tensorvar/shape.h>
 
+#include "anomaly.h"
+#include "custom.h"
 #include "device.h"
 #include "memory.h"
 #include "record.h"
@@ -92,7 +94,8 @@ static bool is_unwritten(const tv_tape *tape, const tvi_record_entry *record, in
   for (int j = 0; j <= record->n_in; j++) {
     const bool is_out = j == record->n_in;
     const int32_t slot = is_out ? record->out : record->in[j];
-    if (slot < 0 || !(is_out ? uses & TVI_USES_OUT : j < 3 && uses >> j & 1)) continue;
+    if (slot < 0 || !(is_out ? uses & TVI_USES_OUT : tvi_rule_reads(record->rule, uses, j)))
+      continue;
     const int32_t at = tape->slots[slot].leaf;
     if (at < 0) continue;
     const tvi_leaf *const leaf = &tape->leaves[at];
@@ -103,23 +106,70 @@ static bool is_unwritten(const tv_tape *tape, const tvi_record_entry *record, in
   return true;
 }
 
-/* Add the share of input k of a record to what its slot has until now. */
+/* Add d, which may be NULL after a failure, to what a slot has until now. */
+static bool add_share(sweep *s, int32_t slot, tv_tensor *d, const tvi_spec *spec) {
+  d = fitted(d, spec);
+  if (d && s->of[slot]) d = tvi_gradient_add(s->of[slot], d);
+  if (!d) return false;
+  tv_release(s->of[slot]);
+  s->of[slot] = tv_retain(d);
+  return true;
+}
+
+static bool is_wanted(const sweep *s, const tvi_record_entry *record, int k) {
+  return record->in[k] >= 0 && s->is_needed[record->in[k]] && tvi_rule_gradient(record->rule, k);
+}
+
+/* The share of input k of a record. */
 static bool propagate(sweep *s, const tvi_record_entry *record, int k, tv_tensor *g) {
-  const int32_t slot = record->in[k];
   /* By value: a persistent tape that records this may move its slots. */
-  const tvi_spec spec = s->tape->slots[slot].spec;
+  const tvi_spec spec = s->tape->slots[record->in[k]].spec;
   const tvi_saved saved = {.in = record->saved,
                            .out = record->saved[record->n_in],
                            .k = k,
                            .spec = &spec,
                            .numbers = record->numbers};
   if (!is_unwritten(s->tape, record, k)) return false;
-  tv_tensor *d = fitted(tvi_rule_gradient(record->rule, k)(&saved, g), &spec);
-  if (d && s->of[slot]) d = tvi_gradient_add(s->of[slot], d);
-  if (!d) return false;
-  tv_release(s->of[slot]);
-  s->of[slot] = tv_retain(d);
+  tv_tensor *const d = tvi_rule_gradient(record->rule, k)(&saved, g);
+  if (d && s->tape->finds_anomalies && !tvi_is_gradient_sound(record->rule->name, k, d, g))
+    return false;
+  return add_share(s, record->in[k], d, &spec);
+}
+
+/* The shares of all inputs of an op of the caller's. */
+static bool propagate_all(sweep *s, const tvi_record_entry *record, bool *wanted,
+                          tv_tensor **gradients, tv_tensor *g) {
+  const tv_tape *const tape = s->tape;
+  const tvi_custom *const custom = record->rule->custom;
+  tv_tape_options options = TV_TAPE_OPTIONS;
+  options.anomalies = tape->finds_anomalies;
+  for (int k = 0; k < record->n_in; k++) {
+    wanted[k] = is_wanted(s, record, k);
+    if (wanted[k] && !is_unwritten(tape, record, k)) return false;
+  }
+  if (tvi_custom_gradients(custom, record->n_in, record->saved, wanted, g, &options, gradients))
+    return false;
+  for (int k = 0; k < record->n_in; k++) {
+    if (!wanted[k] || !gradients[k]) continue;
+    const tvi_spec spec = tape->slots[record->in[k]].spec;
+    if (!tvi_custom_fits(custom, k, gradients[k], &spec)) return false;
+    if (tape->finds_anomalies && !tvi_is_gradient_sound(record->rule->name, k, gradients[k], g))
+      return false;
+    if (!add_share(s, record->in[k], gradients[k], &spec)) return false;
+  }
   return true;
+}
+
+static bool propagate_custom(sweep *s, const tvi_record_entry *record, tv_tensor *g) {
+  tv_tensor **const gradients = tvi_calloc(record->n_in, sizeof *gradients);
+  bool *const wanted = tvi_calloc(record->n_in, sizeof *wanted);
+  const bool is_done = gradients && wanted
+                           ? propagate_all(s, record, wanted, gradients, g)
+                           : tvi_fail(TV_ENOMEM, "tape_gradient: no memory for %d gradients",
+                                      (int)record->n_in) != NULL;
+  tvi_free(wanted);
+  tvi_free(gradients);
+  return is_done;
 }
 
 static bool step_back(sweep *s, int32_t r) {
@@ -129,9 +179,11 @@ static bool step_back(sweep *s, int32_t r) {
   bool is_done = true;
   tv_scope scope;
   if (tv_scope_begin(&scope)) return false;
-  for (int k = 0; k < record.n_in && is_done; k++)
-    if (record.in[k] >= 0 && s->is_needed[record.in[k]] && tvi_rule_gradient(record.rule, k))
-      is_done = propagate(s, &record, k, g);
+  if (record.rule->custom)
+    is_done = propagate_custom(s, &record, g);
+  else
+    for (int k = 0; k < record.n_in && is_done; k++)
+      if (is_wanted(s, &record, k)) is_done = propagate(s, &record, k, g);
   tv_scope_end(&scope, NULL);
   if (!s->is_source[record.out]) {
     tv_release(s->of[record.out]);
@@ -273,4 +325,19 @@ bool tv_tape_depends(tv_tape *tape, tv_tensor *target, tv_variable *variable) {
   }
   sweep_end(&s);
   return depends;
+}
+
+tv_status tvi_tape_gradient_by(tv_tape *tape, tv_tensor *target, tv_tensor *seed, int n,
+                               const bool *wanted, tv_tensor *const *sources,
+                               tv_tensor **gradients) {
+  tv_tensor **const some = tvi_calloc(2 * (int64_t)n, sizeof *some);
+  if (!some) return tvi_fail_status(TV_ENOMEM, "tape_gradient: no memory for %d sources", n);
+  int n_some = 0;
+  for (int k = 0; k < n; k++)
+    if (wanted[k]) some[n_some++] = sources[k];
+  const tv_status status = gradient(tape, target, seed, n_some, NULL, NULL, some, some + n);
+  for (int k = 0, at = 0; k < n && !status; k++)
+    if (wanted[k]) gradients[k] = some[n + at++];
+  tvi_free(some);
+  return status;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "custom.h"
 #include "scope.h"
 #include "status.h"
 #include "tape.h"
@@ -89,6 +90,7 @@ tv_tensor *tv_variable_at(tv_variable *v, uint64_t version) {
   if (!v) return tvi_null("variable_at", "variable");
   if (!tvi_scope_is_open("variable_at")) return NULL;
   tv_tensor *snapshot = NULL;
+  if (tvi_self.reads && tvi_reads_again(v, &snapshot)) return snapshot;
   if (tvi_variable_lock("variable_at", v)) return NULL;
   tv_tensor *const head = find("variable_at", v, version);
   if (head && head == v->value && v->mapping == TVI_MAPPED_EXCLUSIVELY)
@@ -96,9 +98,7 @@ tv_tensor *tv_variable_at(tv_variable *v, uint64_t version) {
   else if (head)
     snapshot = tvi_tensor_alias(head);
   pthread_mutex_unlock(&v->lock);
-  snapshot = tvi_scope_own(snapshot);
-  if (snapshot && tvi_is_recording() && tvi_record_read(v, version, snapshot)) return NULL;
-  return snapshot;
+  return tvi_variable_was_read(v, version, tvi_scope_own(snapshot));
 }
 
 /* Not constrained again: it was when it was written, and is to be the same bits. */

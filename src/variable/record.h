@@ -38,6 +38,7 @@ struct tv_tape {
   uint64_t id;
   bool is_persistent;
   bool is_stopped; /* has given its one gradient, or is computing it: records nothing */
+  bool finds_anomalies;
   tv_mutation_policy mutation;
   tvi_map_entry *map; /* [map_room], a power of two */
   tvi_slot *slots;
@@ -53,6 +54,17 @@ int32_t tvi_tape_slot(const tv_tape *tape, uint64_t id);
 /* Of input k of a rule. */
 uint8_t tvi_rule_uses(const tvi_rule *rule, int k);
 tvi_gradient *tvi_rule_gradient(const tvi_rule *rule, int k);
+
+/* Whether a gradient that `uses` so much reads input k. */
+static inline bool tvi_rule_reads(const tvi_rule *rule, uint8_t uses, int k) {
+  return rule->custom ? uses & TVI_USES_IN0 : k < 3 && uses >> k & 1;
+}
+
+/* Gradients of target, whose own is `seed`, by those of n sources that are wanted; the others stay
+ * as they are. */
+tv_status tvi_tape_gradient_by(tv_tape *tape, tv_tensor *target, tv_tensor *seed, int n,
+                               const bool *wanted, tv_tensor *const *sources,
+                               tv_tensor **gradients);
 
 /* Whether it is open on this thread; TV_ETAPE, naming `who`, if not. */
 bool tvi_tape_is_open(const char *who, const tv_tape *tape);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "anomaly.h"
+#include "custom.h"
 #include "device.h"
 #include "memory.h"
 #include "record.h"
@@ -121,6 +123,7 @@ static tv_status record_on(tv_tape *tape, const tvi_rule *rule, tv_tensor *out, 
   const int32_t leaf = rule->is_view && first >= 0 ? tape->slots[first].leaf : -1;
   if (!is_watched && leaf < 0) return TV_OK;
   if (!is_watched) return slot_new(tape, out, leaf, false) < 0 ? no_memory() : TV_OK;
+  if (tape->finds_anomalies && !tvi_is_sound(rule->name, out, n_in, in)) return tvi_failure();
 
   tvi_record_entry *const records =
       grown(tape->records, tape->n_records, &tape->records_room, sizeof *records);
@@ -135,8 +138,10 @@ static tv_status record_on(tv_tape *tape, const tvi_rule *rule, tv_tensor *out, 
   if (n_numbers) memcpy(r.numbers, numbers, (size_t)n_numbers * sizeof *numbers);
   r.out = slot_new(tape, out, leaf, true);
   if (r.out < 0) return no_memory();
-  for (int k = 0; k < n_in; k++) r.saved[k] = k < 3 && uses >> k & 1 ? tv_retain(in[k]) : NULL;
+  for (int k = 0; k < n_in; k++)
+    r.saved[k] = tvi_rule_reads(rule, uses, k) ? tv_retain(in[k]) : NULL;
   r.saved[n_in] = uses & TVI_USES_OUT ? tv_retain(out) : NULL;
+  if (rule->custom) atomic_fetch_add_explicit(&rule->custom->count, 1, memory_order_relaxed);
   tape->records[tape->n_records++] = r;
   return TV_OK;
 }
@@ -196,6 +201,7 @@ tv_tape *tv_tape_begin(const tv_tape_options *options) {
   tape->id = tvi_next_id();
   tape->is_persistent = o->persistent;
   tape->mutation = o->mutation;
+  tape->finds_anomalies = o->anomalies;
   tape->outer = tvi_self.tape;
   tvi_self.tape = tape;
   tvi_count(TVI_LIVE, 1);
@@ -203,8 +209,11 @@ tv_tape *tv_tape_begin(const tv_tape_options *options) {
 }
 
 void tvi_tape_forget(tv_tape *tape) {
-  for (int32_t k = 0; k < tape->n_records; k++)
-    for (int j = 0; j <= tape->records[k].n_in; j++) tv_release(tape->records[k].saved[j]);
+  for (int32_t k = 0; k < tape->n_records; k++) {
+    const tvi_record_entry *const r = &tape->records[k];
+    for (int j = 0; j <= r->n_in; j++) tv_release(r->saved[j]);
+    if (r->rule->custom) tvi_custom_release(r->rule->custom);
+  }
   for (int32_t k = 0; k < tape->n_leaves; k++) tv_variable_release(tape->leaves[k].variable);
   tape->n_records = tape->n_leaves = tape->n_slots = 0;
   tvi_free(tape->map);
@@ -267,8 +276,18 @@ tv_status tv_tape_pause(void) {
 }
 
 tv_status tv_tape_resume(void) {
-  if (!tvi_self.paused) return tvi_fail_status(TV_ETAPE, "tape_resume: recording is not paused");
+  if (tvi_self.paused == tvi_self.scoped)
+    return tvi_fail_status(TV_ETAPE, "tape_resume: recording is not paused%s",
+                           tvi_self.scoped ? " but by no_grad, until its scope ends" : "");
   tvi_self.paused--;
+  return TV_OK;
+}
+
+tv_status tv_no_grad(void) {
+  if (!tvi_scope_is_open("no_grad")) return TV_ESCOPE;
+  tvi_self.frames[tvi_self.n_frames - 1].paused++;
+  tvi_self.scoped++;
+  tvi_self.paused++;
   return TV_OK;
 }
 

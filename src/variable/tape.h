@@ -38,8 +38,10 @@ typedef struct {
   bool is_view; /* shows the bytes of input 0: a value read through it is the value of input 0 */
   struct {
     uint8_t uses;
-    tvi_gradient *of; /* NULL: carries no gradient */
-  } in[3];            /* inputs beyond the third are as the third */
+    tvi_gradient *of;        /* NULL: carries no gradient */
+  } in[3];                   /* inputs beyond the third are as the third */
+  struct tvi_custom *custom; /* of an op of the caller's: computes them all, and keeps all inputs or
+                                none (TVI_USES_IN0); else NULL */
 } tvi_rule;
 
 /* One rule per row of the op table. */

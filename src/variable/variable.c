@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "custom.h"
 #include "deferred.h"
 #include "device.h"
 #include "memory.h"
@@ -169,10 +170,18 @@ void tv_variable_release(tv_variable *v) {
 
 /* Ask ---------------------------------------------------------------------------------------- */
 
+tv_tensor *tvi_variable_was_read(tv_variable *v, uint64_t version, tv_tensor *snapshot) {
+  if (!snapshot) return NULL;
+  if (tvi_self.reads && tvi_reads_note(v, version, snapshot)) return NULL;
+  if (tvi_is_recording() && tvi_record_read(v, version, snapshot)) return NULL;
+  return snapshot;
+}
+
 tv_tensor *tv_read(tv_variable *v) {
   if (!v) return tvi_null("read", "variable");
   if (!tvi_scope_is_open("read")) return NULL;
   tv_tensor *snapshot = NULL;
+  if (tvi_self.reads && tvi_reads_again(v, &snapshot)) return snapshot;
   if (tvi_variable_lock("read", v)) return NULL;
   const uint64_t version = atomic_load_explicit(&v->version, memory_order_relaxed);
   if (v->mapping == TVI_MAPPED_EXCLUSIVELY)
@@ -180,9 +189,7 @@ tv_tensor *tv_read(tv_variable *v) {
   else
     snapshot = tvi_tensor_alias(v->value);
   pthread_mutex_unlock(&v->lock);
-  snapshot = tvi_scope_own(snapshot);
-  if (snapshot && tvi_is_recording() && tvi_record_read(v, version, snapshot)) return NULL;
-  return snapshot;
+  return tvi_variable_was_read(v, version, tvi_scope_own(snapshot));
 }
 
 const char *tv_variable_name(tv_variable *v) { return v ? v->name : NULL; }

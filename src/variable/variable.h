@@ -77,6 +77,10 @@ tv_tensor *tvi_history_push(tv_variable *v, tv_tensor *old, uint64_t version);
  * that is known of the last write. false. */
 bool tvi_history_mutated(const char *who, const char *op, tv_variable *v, uint64_t version);
 
+/* The end of a read, which is the scope's: open tapes and forwards that may be run again hear of
+ * it. NULL stays NULL. */
+tv_tensor *tvi_variable_was_read(tv_variable *v, uint64_t version, tv_tensor *snapshot);
+
 /* A value that can be a Variable's without a copy, shared; else a copy. Retained. */
 tv_tensor *tvi_value_of(const char *who, tv_tensor *x, tv_dtype dtype, tv_device device);
 

@@ -84,6 +84,34 @@ static bool masks_work() {
   return tv_item_f64(tv_sum(large, TV_ALL_AXES), &sum) == TV_OK && sum == 7;
 }
 
+static tv_tensor *doubles(void *, int, tv_tensor *const *in) { return tv_add(in[0], in[0]); }
+static tv_status passes(void *, int, tv_tensor *const *, tv_tensor *, tv_tensor *g,
+                        tv_tensor **gs) {
+  gs[0] = g;
+  return TV_OK;
+}
+
+static bool own_ops_work() {
+  tv_custom own = TV_CUSTOM;
+  own.forward = doubles;
+  tv_tape *tape = tv_tape_begin(nullptr);
+  tv_tensor *x = tv_ones(TV_F64, TV_SHAPE(2)), *g = nullptr;
+  tv_tape_watch(tape, x);
+  tv_tensor *y = tv_recompute(&own, 1, &x);
+  own.backward = passes;
+  y = tv_custom_op(&own, 1, &y);
+  std::FILE *graph = std::tmpfile();
+  const bool is_drawn = graph && tv_tape_graph(tape, graph) == TV_OK;
+  if (graph) std::fclose(graph);
+  double sum = 0;
+  tv_tape_gradient_of(tape, y, 1, &x, &g);
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  tv_no_grad();
+  tv_scope_end(&scope, nullptr);
+  return is_drawn && tv_item_f64(tv_sum(g, TV_ALL_AXES), &sum) == TV_OK && sum == 4;
+}
+
 static tv_tensor *halves(void *, tv_tensor *x) { return tv_multiply(x, tv_scalar(.5)); }
 
 static bool constraints_work() {
@@ -171,52 +199,53 @@ static bool writes_work() {
   is_right = is_right && sum == 8 && tv_gather_nd(tv_read(v), pair);
   tv_variable_release(v);
   return is_right;
-  static bool rows_work() {
-    const int64_t at[] = {2, 0, 2};
-    tv_tensor *indices = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), nullptr), *i, *v;
-    tv_tensor *x = tv_scatter_rows(indices, tv_ones(TV_F32, TV_SHAPE(3, 4)), 1000000);
-    double sum = 0;
-    return tv_is_rows(x) && tv_rows_parts(tv_rows_summed(x), &i, &v) == TV_OK &&
-           tv_tensor_size(i) == 2 &&
-           tv_item_f64(tv_sum(tv_to_dense(tv_scatter_rows(i, v, 3)), TV_ALL_AXES), &sum) == TV_OK &&
-           sum == 12;
-  }
+}
 
-  static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
-    const double two[] = {1, 3};
-    tv_tensor *y = tv_layer_norm(tv_tensor_from_memory(two, TV_F64, TV_SHAPE(2), nullptr), 0,
-                                 nullptr, tv_ones(TV_F64, TV_SHAPE(2)), 0);
-    double sum = 0;
-    tv_eager_set(tv_eager_current());
-    return tv_evaluate(1, &y) == TV_OK &&
-           tv_item_f64(tv_sum(tv_square(y), TV_ALL_AXES), &sum) == TV_OK && sum == 4 &&
-           tv_dense(y, y, nullptr, TV_RELU) != nullptr;
-  }
+static bool rows_work() {
+  const int64_t at[] = {2, 0, 2};
+  tv_tensor *indices = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), nullptr), *i, *v;
+  tv_tensor *x = tv_scatter_rows(indices, tv_ones(TV_F32, TV_SHAPE(3, 4)), 1000000);
+  double sum = 0;
+  return tv_is_rows(x) && tv_rows_parts(tv_rows_summed(x), &i, &v) == TV_OK &&
+         tv_tensor_size(i) == 2 &&
+         tv_item_f64(tv_sum(tv_to_dense(tv_scatter_rows(i, v, 3)), TV_ALL_AXES), &sum) == TV_OK &&
+         sum == 12;
+}
 
-  static bool files_work() {
-    tv_npy_options load = TV_NPY_OPTIONS;
-    tv_npy_save_options save = TV_NPY_SAVE_OPTIONS;
-    tv_npy_layout layout = TV_NPY_LAYOUT;
-    char text[32];
-    save.durable = false;
-    load.layout = &layout;
-    tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
-    tv_tensor *x = tv_npy_load("consumer.npy", &load);
-    tv_variable *v = tv_variable_new_from_npy("consumer.npy", nullptr, nullptr);
-    tv_variable_release(v);
-    std::remove("consumer.npy");
-    return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
-  }
+static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
+  const double two[] = {1, 3};
+  tv_tensor *y = tv_layer_norm(tv_tensor_from_memory(two, TV_F64, TV_SHAPE(2), nullptr), 0, nullptr,
+                               tv_ones(TV_F64, TV_SHAPE(2)), 0);
+  double sum = 0;
+  tv_eager_set(tv_eager_current());
+  return tv_evaluate(1, &y) == TV_OK &&
+         tv_item_f64(tv_sum(tv_square(y), TV_ALL_AXES), &sum) == TV_OK && sum == 4 &&
+         tv_dense(y, y, nullptr, TV_RELU) != nullptr;
+}
 
-  int main() {
-    tv_scope scope;
-    tv_scope_begin(&scope);
-    const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                          options_work() & masks_work() & writes_work() & constraints_work() &
-                          norm_works() & files_work();
-    options_work() & masks_work() & rows_work() & norm_works() & files_work();
-    const tv_status status = tv_scope_end(&scope, nullptr);
-    std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
-                tv_error_text());
-    return status != TV_OK || !is_right;
-  }
+static bool files_work() {
+  tv_npy_options load = TV_NPY_OPTIONS;
+  tv_npy_save_options save = TV_NPY_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  char text[32];
+  save.durable = false;
+  load.layout = &layout;
+  tv_npy_save("consumer.npy", tv_ones(TV_F32, TV_SHAPE(2)), &save);
+  tv_tensor *x = tv_npy_load("consumer.npy", &load);
+  tv_variable *v = tv_variable_new_from_npy("consumer.npy", nullptr, nullptr);
+  tv_variable_release(v);
+  std::remove("consumer.npy");
+  return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
+}
+
+int main() {
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
+                        options_work() & masks_work() & rows_work() & writes_work() &
+                        constraints_work() & own_ops_work() & norm_works() & files_work();
+  const tv_status status = tv_scope_end(&scope, nullptr);
+  std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
+              tv_error_text());
+  return status != TV_OK || !is_right;
+}
