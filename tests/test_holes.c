@@ -2,8 +2,8 @@
  * The measured holes of the peers: what PyTorch 1.13 and TensorFlow do silently wrong, half or not
  * at all where Variables are written, and what happens here. Unless said otherwise y is the sum of
  * v^2 at v = [1, 2, 3], so its gradient is [2, 4, 6], whatever is written between forward and
-&
- * threads in test_cpu_threads.c.) */
+ * gradient. Not here: borrowed memory that its owner changes, which guards are for, and equal bits
+ * on any number of threads, which every part of the CPU has tests of. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
