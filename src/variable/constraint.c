@@ -127,7 +127,7 @@ static void describe(const tv_constraint *c, char *text, size_t room) {
 /* Where position `at` of a finding is: "[1, :]", ":" along an axis that a norm was taken over. */
 static void place(const tvi_finding *found, tv_tensor *rows, int64_t at, char *text, size_t room) {
   const tv_tensor *const shown = found->is_wrong;
-  int64_t index[TV_MAX_RANK];
+  int64_t index[TV_MAX_RANK] = {0};
   for (int k = shown->rank - 1; k >= 0; k--) {
     index[k] = at % shown->shape[k];
     at /= shown->shape[k];

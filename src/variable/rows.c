@@ -93,42 +93,50 @@ typedef struct {
   int64_t n_rounds;
 } rounds;
 
+/* at: the positions, `order` their stable order. */
+static void rounds_fill(bool is_set, int64_t k, const int64_t *at, const int64_t *order,
+                        rounds *r) {
+  int64_t turn = 0;
+  /* How many have each turn; then where those begin; then who they are. */
+  for (int pass = 0; pass < 2; pass++) {
+    for (int64_t i = 0; i < k; i++) {
+      turn = i && at[order[i]] == at[order[i - 1]] ? turn + 1 : 0;
+      const bool is_last = i + 1 == k || at[order[i + 1]] != at[order[i]];
+      if (is_set && !is_last) continue;
+      const int64_t round = is_set ? 0 : turn;
+      if (pass)
+        r->entries[r->begins[round]++] = order[i];
+      else
+        r->begins[round + 1]++;
+      if (round >= r->n_rounds) r->n_rounds = round + 1;
+    }
+    for (int64_t round = 0; round < k && pass == 0; round++)
+      r->begins[round + 1] += r->begins[round];
+  }
+  /* The second pass has moved each begin to the next one. */
+  for (int64_t round = k; round > 0; round--) r->begins[round] = r->begins[round - 1];
+  r->begins[0] = 0;
+}
+
+/* What it allocates is the caller's to free, also after a failure. */
 static tv_status rounds_make(const tvi_rows *s, rounds *r) {
   const int64_t k = s->positions->size;
   tvi_device *const cpu = tvi_device_at(TV_CPU);
   tv_tensor *const host = ready(s->who, tv_to(s->positions, TV_CPU));
-  int64_t *const order = tvi_calloc(k, sizeof *order);
-  r->entries = tvi_calloc(k, sizeof *r->entries);
+  if (!host) return tvi_failure();
+  int64_t *const order = tvi_calloc(k + 1, sizeof *order);
+  r->entries = tvi_calloc(k + 1, sizeof *r->entries);
   r->begins = tvi_calloc(k + 1, sizeof *r->begins);
-  tv_status status = host ? TV_OK : tvi_failure();
-  if (host && (!order || !r->entries || !r->begins))
-    status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %lld updates", s->who, (long long)k);
-  if (!status)
-    status = TVI_CALL(cpu, argsort_u64, s->who, TV_U64, (const uint64_t *)(const void *)host->data,
-                      k, order, NULL);
-  if (!status) {
-    const int64_t *const at = (const int64_t *)(const void *)host->data;
-    int64_t turn = 0;
-    /* How many have each turn; then where those begin; then who they are. */
-    for (int pass = 0; pass < 2; pass++) {
-      for (int64_t i = 0; i < k; i++) {
-        turn = i && at[order[i]] == at[order[i - 1]] ? turn + 1 : 0;
-        const bool is_last = i + 1 == k || at[order[i + 1]] != at[order[i]];
-        if (s->how == TV_SET && !is_last) continue;
-        const int64_t round = s->how == TV_SET ? 0 : turn;
-        if (pass)
-          r->entries[r->begins[round]++] = order[i];
-        else
-          r->begins[round + 1]++;
-        if (round >= r->n_rounds) r->n_rounds = round + 1;
-      }
-      for (int64_t round = 0; round < k && pass == 0; round++)
-        r->begins[round + 1] += r->begins[round];
-    }
-    /* The second pass has moved each begin to the next one. */
-    for (int64_t round = k; round > 0; round--) r->begins[round] = r->begins[round - 1];
-    r->begins[0] = 0;
+  if (!order || !r->entries || !r->begins) {
+    tvi_free(order);
+    tvi_fail(TV_ENOMEM, "%s: no memory for %lld updates", s->who, (long long)k);
+    return TV_ENOMEM;
   }
+  const tv_status status = k ? TVI_CALL(cpu, argsort_u64, s->who, TV_U64,
+                                        (const uint64_t *)(const void *)host->data, k, order, NULL)
+                             : TV_OK;
+  if (!status)
+    rounds_fill(s->how == TV_SET, k, (const int64_t *)(const void *)host->data, order, r);
   tvi_free(order);
   return status;
 }

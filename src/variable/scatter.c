@@ -134,9 +134,12 @@ static bool scatter_batch(tvi_writing *w, tv_tensor *indices, tv_tensor *updates
 
 static tv_status begin(tvi_writing *w, const char *who, tv_variable *variable, tv_tensor *indices,
                        tv_tensor *updates) {
-  if (!variable) return tvi_null_status(who, "variable");
-  if (!indices || !updates) return tvi_null_status(who, indices ? "updates" : "indices");
-  return tvi_writing_begin(w, who, variable);
+  *w = (tvi_writing){.who = who};
+  if (variable && indices && updates) return tvi_writing_begin(w, who, variable);
+  const tv_status status = tvi_null_status(who, !variable  ? "variable"
+                                                : !indices ? "indices"
+                                                           : "updates");
+  return status ? status : TV_EVALUE;
 }
 
 tv_status tv_variable_scatter(tv_variable *variable, tv_update how, tv_tensor *indices,
