@@ -222,8 +222,7 @@ TEST(number_of_values_changed_is_told) {
 /* Of 10 rows only those that are written are looked at: the others keep what no one constrained. */
 static void rows_alone(intptr_t is_far) {
   static const int64_t at[] = {7, -9, 7};
-  const tv_device far = is_far ? far_device() : TV_CPU;
-  OK(tv_device_set(far));
+  if (is_far) OK(tv_device_set(far_device()));
   tv_constraint c = tv_constraint_max_norm(TV_ON_EVERY_WRITE, 5, TV_AXES(-1));
   tv_variable *const v = held(c, tv_zeros(TV_F32, TV_SHAPE(10, 2)));
   tv_tensor *const rows = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), NULL);
@@ -253,7 +252,7 @@ static void rows_alone(intptr_t is_far) {
   OK(tv_variable_scatter_update(x, tv_scalar(7), tv_scalar(2)));
   HOLDS(tv_slice(tv_read(x), "7"), 2, 2);
   tv_variable_release(x);
-  OK(tv_device_set(TV_CPU));
+  OK(tv_device_set(check_device()));
 }
 
 /* A callback, and what it may not do. */
