@@ -205,21 +205,36 @@ tv_tensor *tvi_rows_apply(const tvi_rows *s, tv_tensor *value, bool is_in_place)
   return whole && (has_slot ? by_slot(s, whole) : by_sum(s, whole)) ? whole : NULL;
 }
 
-/* Of TV_SET the first round has the last update of each row, in the order of the rows. */
-tv_tensor *tvi_rows_once(const char *who, tv_tensor *rows) {
-  const tvi_rows s = {.who = who, .how = TV_SET, .positions = ready(who, rows)};
-  rounds r = {0};
-  tv_tensor *y = NULL;
-  if (s.positions && !rounds_make(&s, &r)) {
-    const int64_t n = r.n_rounds ? r.begins[1] : 0;
-    tv_memory_options o = TV_MEMORY_OPTIONS;
-    o.device = s.positions->device;
-    y = tv_take(tv_reshape(s.positions, TV_SHAPE(-1)),
-                tv_tensor_from_memory(r.entries, TV_I64, TV_SHAPE(n), &o), 0);
+/* In ascending order: values[0 .. m), and for each of k where it is among them; m. */
+static int64_t distinct(int64_t k, const int64_t *at, const int64_t *order, int64_t *values,
+                        int64_t *places) {
+  int64_t m = 0;
+  for (int64_t i = 0; i < k; i++) {
+    if (m == 0 || at[order[i]] != values[m - 1]) values[m++] = at[order[i]];
+    places[order[i]] = m - 1;
   }
-  tvi_free(r.entries);
-  tvi_free(r.begins);
-  return y;
+  return m;
+}
+
+tv_tensor *tvi_rows_once(const char *who, tv_tensor *rows, tv_tensor **places) {
+  const int64_t k = rows->size;
+  tvi_device *const cpu = tvi_device_at(TV_CPU);
+  tv_tensor *const host = ready(who, tv_to(rows, TV_CPU));
+  if (!host) return NULL;
+  tv_memory_options o = TV_MEMORY_OPTIONS;
+  tv_tensor *once = NULL;
+  int64_t *const order = tvi_calloc(3 * k + 1, sizeof *order);
+  if (!order) return tvi_fail(TV_ENOMEM, "%s: no memory for %lld rows", who, (long long)k);
+  int64_t *const values = order + k, *const where = values + k;
+  const uint64_t *const keys = (const uint64_t *)(const void *)host->data;
+  o.device = rows->device;
+  if (!k || !TVI_CALL(cpu, argsort_u64, who, TV_U64, keys, k, order, NULL)) {
+    const int64_t m = distinct(k, (const int64_t *)(const void *)host->data, order, values, where);
+    *places = tv_tensor_from_memory(where, TV_I64, TV_SHAPE(k), &o);
+    once = tv_tensor_from_memory(values, TV_I64, TV_SHAPE(m), &o);
+  }
+  tvi_free(order);
+  return *places ? once : NULL;
 }
 
 bool tvi_rows_set(const char *who, tv_tensor *whole, tv_tensor *positions, tv_tensor *rows) {

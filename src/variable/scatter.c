@@ -15,8 +15,50 @@
 #include "thread.h"
 #include "write.h"
 
+/* The product of some sizes of a shape that is one. */
+static int64_t product(int n, const int64_t *sizes) {
+  int64_t all = 1;
+  for (int k = 0; k < n; k++) all *= sizes[k];
+  return all;
+}
+
+/* Whether few rows of axis 0 can be updated and constrained aside, then put in place: what may
+ * refuse them does so before a byte has changed. */
+static bool can_be_aside(const tvi_writing *w) {
+  const tv_variable *const v = w->v;
+  return w->rows && 2 * w->rows->size <= v->value->shape[0] && tvi_variable_is_alone(v) &&
+         tvi_constraint_is_by_row(&v->constraint, v->rank);
+}
+
+static bool run_aside(tvi_writing *w, const tvi_rows *s) {
+  tv_variable *const v = w->v;
+  tv_tensor *places = NULL, *n_moved = NULL;
+  tv_tensor *const once = tvi_rows_once(w->who, w->rows, &places);
+  tv_tensor *const part = once ? tv_take(v->value, once, 0) : NULL;
+  if (!part) return false;
+  /* Entries of the axes that count as one, in a row of axis 0: their place within it stays. */
+  const int64_t each = s->n / v->value->shape[0];
+  tv_tensor *at = tv_multiply(places, tv_scalar_int(each));
+  if (each > 1) at = tv_add(at, tv_remainder(s->positions, tv_scalar_int(each)));
+  tvi_rows few = *s;
+  few.n = each * once->size;
+  few.positions = tvi_rows_ready(w->who, at);
+  tv_tensor *const updated = few.positions ? tvi_rows_apply(&few, part, true) : NULL;
+  tv_tensor *const held =
+      updated ? tvi_scope_own(tvi_constrained_rows(w->who, &v->constraint, v->name, TVI_WRITE,
+                                                   updated, once, &n_moved))
+              : NULL;
+  if (held && tvi_rows_set(w->who, v->value, once, held)) {
+    tvi_variable_commit(v, v->value, w->who, n_moved);
+    return true;
+  }
+  tv_release(n_moved);
+  return false;
+}
+
 static bool run(tvi_writing *w, const tvi_rows *s) {
   const bool is_in_place = tvi_writing_is_in_place(w);
+  if (!is_in_place && can_be_aside(w)) return run_aside(w, s);
   tv_tensor *const whole = tvi_rows_apply(s, w->v->value, is_in_place);
   if (!whole) return false;
   return whole == w->v->value ? tvi_writing_commit_in_place(w) : tvi_writing_commit(w, whole);
@@ -45,13 +87,6 @@ static bool scatter(tvi_writing *w, tvi_rows *s, tv_tensor *updates, int rank,
   s->updates = tvi_rows_ready(w->who, x);
   s->positions = tvi_rows_ready(w->who, tv_reshape(s->positions, TV_SHAPE(-1)));
   return s->updates && s->positions && run(w, s);
-}
-
-/* The product of some sizes of a shape that is one. */
-static int64_t product(int n, const int64_t *sizes) {
-  int64_t all = 1;
-  for (int k = 0; k < n; k++) all *= sizes[k];
-  return all;
 }
 
 /* Positions by axis: [indices...] and the axes behind it make the shape of the updates. */
