@@ -2,6 +2,7 @@
  * Writes of a part: what each changes, what each refuses, and that a refused one changes nothing.
  */
 #include "check.h"
+#include "far.h"
 
 /* 0, 1, ... n - 1 in f32; nobody else holds the bytes. */
 static tv_variable *counted(int64_t n) {
@@ -84,7 +85,8 @@ TEST(where_writes_masked_places) {
   tv_variable_release(v);
 }
 
-TEST(slice_takes_every_update) {
+static void every_update(intptr_t is_far) {
+  if (is_far) OK(tv_device_set(far_device()));
   static const struct {
     tv_update how;
     double want[3]; /* of 1, 2, 3 and 2, 2, 4 */
@@ -114,9 +116,11 @@ TEST(slice_takes_every_update) {
         tv_variable_release(t);
         tv_scope_end(&scope, NULL);
       }
+  OK(tv_device_set(check_device()));
 }
 
-TEST(where_takes_every_update) {
+static void every_update_of_a_mask(intptr_t is_far) {
+  if (is_far) OK(tv_device_set(far_device()));
   tv_variable *const v = counted(4);
   tv_tensor *const mask = tv_greater(tv_arange(TV_F32, 0, 4, 1), tv_scalar(1));
   OK(tv_variable_assign_where_add(v, mask, tv_scalar(1)));
@@ -133,6 +137,7 @@ TEST(where_takes_every_update) {
   HOLDS(tv_read(v), 0, 1, 4.5, 5);
   EQUAL(tv_variable_version(v), 6);
   tv_variable_release(v);
+  OK(tv_device_set(check_device()));
 }
 
 TEST(macros_by_the_names_of_tensorflow) {
@@ -195,6 +200,9 @@ TEST_MAIN("part", CASE(untouched_elements_keep_every_bit_in_wider_arithmetic),
           CASE(slice_takes_a_broadcast_value), CASE(slice_that_does_not_fit_changes_nothing),
           CASE(value_that_overlaps_its_target_is_read_first),
           CASE(slice_write_leaves_reader_snapshot), CASE(where_writes_masked_places),
-          CASE(slice_takes_every_update), CASE(where_takes_every_update),
+          ROW("slice_takes_every_update", every_update, 0),
+          ROW("slice_takes_every_update_elsewhere", every_update, 1),
+          ROW("where_takes_every_update", every_update_of_a_mask, 0),
+          ROW("where_takes_every_update_elsewhere", every_update_of_a_mask, 1),
           CASE(macros_by_the_names_of_tensorflow), CASE(update_that_is_none_is_refused),
           CASE(slice_update_of_a_view_of_itself), CASE(part_updates_go_in_place))

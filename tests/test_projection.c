@@ -147,7 +147,7 @@ static void twice(intptr_t is_far) {
       tv_variable_release(v);
       tv_scope_end(&scope, NULL);
     }
-  OK(tv_device_set(TV_CPU));
+  OK(tv_device_set(check_device()));
 }
 
 TEST(nothing_to_project) {

@@ -92,7 +92,7 @@ static void sweep(intptr_t is_far) {
       for (int way = 0; way < 4; way++)
         if (is_taken((tv_update)how, (tv_dtype)dtype))
           sweep_one((tv_update)how, (tv_dtype)dtype, way & 1, way & 2);
-  OK(tv_device_set(TV_CPU));
+  OK(tv_device_set(check_device()));
 }
 
 /* Zeros keep their sign, and NaN its bits, where a sum of values would not. */
@@ -109,7 +109,7 @@ static void every_bit_arrives(intptr_t is_far) {
   OK(tv_tensor_copy_out(tv_read(v), got, sizeof got));
   CHECK(got[0] == bits[1] && got[1] == bits[0]);
   tv_variable_release(v);
-  OK(tv_device_set(TV_CPU));
+  OK(tv_device_set(check_device()));
 }
 
 /* Long enough for threads, and many duplicates: the last wins, whoever writes. */
@@ -149,7 +149,7 @@ TEST(failed_round_changes_nothing) {
       tv_scope_end(&scope, NULL);
       if (!status) break;
     }
-  OK(tv_device_set(TV_CPU));
+  OK(tv_device_set(check_device()));
 }
 
 TEST_MAIN("rows", ROW("every_update", sweep, 0), ROW("every_update_without_the_slot", sweep, 1),

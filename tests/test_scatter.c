@@ -116,7 +116,7 @@ static void bad_index_changes_nothing(intptr_t is_far) {
   EQUAL(tv_variable_version(wide), 0);
   tv_variable_release(v);
   tv_variable_release(wide);
-  OK(tv_device_set(TV_CPU));
+  OK(tv_device_set(check_device()));
 }
 
 TEST(shapes_that_do_not_fit_are_refused) {

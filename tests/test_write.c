@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "far.h"
 #include "memory.h"
 
 static tv_variable *named(tv_dtype dtype, tv_tensor *value) {
@@ -14,7 +15,8 @@ static tv_variable *named(tv_dtype dtype, tv_tensor *value) {
 
 /* Every verb, one after another: (((((1 + 2) - 4) * 6) / 4 min 1) max -1.25), of the first element.
  */
-TEST(every_verb_of_the_whole) {
+static void every_verb(intptr_t is_far) {
+  if (is_far) OK(tv_device_set(far_device()));
   const double a[] = {1, 10};
   tv_variable *const v = tv_variable_new_from_memory(a, TV_F64, TV_SHAPE(2), NULL);
   OK(tv_variable_assign_add(v, tv_scalar(2)));
@@ -33,6 +35,7 @@ TEST(every_verb_of_the_whole) {
   HOLDS(tv_read(v), 3, 3);
   EQUAL(tv_variable_version(v), 7);
   tv_variable_release(v);
+  OK(tv_device_set(check_device()));
 }
 
 TEST(nan_of_either_side_stays) {
@@ -157,6 +160,7 @@ TEST(failed_allocation_changes_nothing) {
   CHECK(points > 50);
 }
 
-TEST_MAIN("write", CASE(every_verb_of_the_whole), CASE(nan_of_either_side_stays),
+TEST_MAIN("write", ROW("every_verb_of_the_whole", every_verb, 0),
+          ROW("every_verb_of_the_whole_elsewhere", every_verb, 1), CASE(nan_of_either_side_stays),
           CASE(update_that_a_dtype_does_not_take_is_refused), CASE(int64_and_uint64_stay_whole),
           CASE(mapped_variable_refuses_every_verb), CASE(failed_allocation_changes_nothing))

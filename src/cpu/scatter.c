@@ -11,7 +11,7 @@ enum {
   LINE = 64,
   AHEAD = 24,     /* rows between the one that is written and one asked for */
   NEAR = 1 << 19, /* bytes that the second cache holds: rows among more are asked for */
-  PARTS = 8,      /* ranges of rows: each part looks at all indices */
+  PARTS = 16,     /* ranges of rows, at most: each part looks at all indices */
   LONG = 128,     /* bytes of a row from which looking at an index costs nothing beside it */
   WIDE = 1 << 14  /* bytes of a row from which it is cut itself */
 };
@@ -27,6 +27,7 @@ typedef struct scatter {
   int64_t row, in_row; /* bytes of one, and between those of `in` */
   tvi_loop *loop;      /* NULL: rows are copied */
   int64_t chunk;       /* rows of a part, or elements where is_cut */
+  int64_t ahead;       /* entries between the one that is written and one asked for */
   bool is_cut, is_far;
 } scatter;
 
@@ -47,23 +48,26 @@ SET_ROWS(4)
 SET_ROWS(8)
 SET_ROWS(16)
 
-/* Asks for the row of entry i, if there is one. */
-static inline void fetch(const scatter *s, int64_t i, int64_t first, int64_t bytes) {
+/* Asks for the row of entry i, if there is one among these rows. */
+static inline void fetch(const scatter *s, int64_t i, int64_t low, int64_t high, int64_t first,
+                         int64_t bytes) {
   if (!s->is_far || i >= s->job->k) return;
-  const char *const row = (const char *)s->job->out + s->job->indices[i] * s->row + first;
-  for (int64_t at = 0; at < bytes && at < 4 * LINE; at += LINE) PREFETCH(row + at);
+  const int64_t row = s->job->indices[i];
+  if (row < low || row >= high) return;
+  const char *const from = (const char *)s->job->out + row * s->row + first;
+  for (int64_t at = 0; at < bytes && at < 4 * LINE; at += LINE) PREFETCH(from + at);
 }
 
 /* The elements [first, first + width) of rows [low, high). */
 static void write_rows(const scatter *s, int64_t low, int64_t high, int64_t first, int64_t width) {
   const tv_scatter *const job = s->job;
-  const int64_t item = tvi_item(job->dtype), ahead = 1 + LINE * AHEAD / (s->row + LINE);
+  const int64_t item = tvi_item(job->dtype);
   const int64_t steps[] = {item, item, item};
   char *in = (char *)(uintptr_t)job->in + first * item, *const out =
                                                             (char *)job->out + first * item;
   for (int64_t i = 0; i < job->k; i++, in += s->in_row) {
     const int64_t at = job->indices[i];
-    fetch(s, i + ahead, first * item, width * item);
+    fetch(s, i + s->ahead, low, high, first * item, width * item);
     if (at < low || at >= high) continue;
     char *const row = out + at * s->row;
     if (s->loop)
@@ -108,13 +112,16 @@ tv_status tvi_cpu_scatter(void *self, const tv_scatter *job, void *stream) {
   s.is_far = job->n * s.row > NEAR;
   s.loop = job->op < 0 ? NULL : tvi_level_here()->loops[job->op][job->dtype];
   if (!s.loop && set_short_rows(&s)) return TV_OK;
+  s.ahead = 1 + LINE * AHEAD / (s.row + LINE);
   if (s.row < LONG || !tvi_worth_threads((double)job->k * (4 + .1 * (double)s.row))) {
     write_rows(&s, 0, job->n, 0, job->inner);
     return TV_OK;
   }
   s.is_cut = s.row >= WIDE;
   const int64_t whole = s.is_cut ? job->inner : job->n;
-  s.chunk = (whole + PARTS - 1) / PARTS;
+  const int64_t n_parts = tv_threads() < PARTS ? tv_threads() : PARTS;
+  s.chunk = (whole + n_parts - 1) / n_parts;
+  if (!s.is_cut) s.ahead *= n_parts; /* so many entries are others' */
   if (s.is_cut) s.chunk = (s.chunk + LINE - 1) / LINE * LINE;
   tvi_parallel((whole + s.chunk - 1) / s.chunk, write_part, &s);
   return TV_OK;

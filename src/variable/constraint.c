@@ -127,7 +127,7 @@ static void describe(const tv_constraint *c, char *text, size_t room) {
 /* Where position `at` of a finding is: "[1, :]", ":" along an axis that a norm was taken over. */
 static void place(const tvi_finding *found, tv_tensor *rows, int64_t at, char *text, size_t room) {
   const tv_tensor *const shown = found->is_wrong;
-  int64_t index[TV_MAX_RANK];
+  int64_t index[TV_MAX_RANK] = {0};
   for (int k = shown->rank - 1; k >= 0; k--) {
     index[k] = at % shown->shape[k];
     at /= shown->shape[k];
@@ -190,23 +190,49 @@ static tv_tensor *constrained(const char *who, const tv_constraint *c, const cha
   return *n_moved ? y : NULL;
 }
 
-tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *name,
-                           tvi_occasion occasion, tv_tensor *value, tv_tensor *rows,
-                           tv_tensor **n_moved) {
+bool tvi_constraint_is_by_row(const tv_constraint *c, int rank) {
+  if (rank == 0 || c->kind == TV_CONSTRAINT_CALLBACK) return false;
+  for (int k = 0; k < c->n_axes; k++)
+    if (c->axes[k] == 0 || c->axes[k] == -rank) return false;
+  return c->n_axes >= 0;
+}
+
+static bool acts(const tv_constraint *c, tvi_occasion occasion) {
+  return c->kind != TV_CONSTRAINT_NONE && (c->policy != TV_ON_STEP || occasion == TVI_STEP);
+}
+
+tv_tensor *tvi_constrained_rows(const char *who, const tv_constraint *c, const char *name,
+                                tvi_occasion occasion, tv_tensor *rows, tv_tensor *once,
+                                tv_tensor **n_moved) {
   *n_moved = NULL;
-  if (c->kind == TV_CONSTRAINT_NONE || (c->policy == TV_ON_STEP && occasion != TVI_STEP))
-    return tv_retain(value);
-  if (!rows || 2 * rows->size > value->shape[0] || !tvi_projects_rows(c, value->rank))
-    return tv_retain(constrained(who, c, name, NULL, value, n_moved));
-  tv_tensor *const once = tvi_row_update_once(who, rows);
+  return tv_retain(acts(c, occasion) ? constrained(who, c, name, once, rows, n_moved) : rows);
+}
+
+/* With few rows: they are taken, and put back in place where that harms nobody. */
+static tv_tensor *by_rows(const char *who, const tv_constraint *c, const char *name,
+                          tv_tensor *value, tv_tensor *rows, tv_tensor **n_moved) {
+  tv_tensor *places = NULL;
+  tv_tensor *const once = tvi_row_update_once(who, rows, &places);
   tv_tensor *const part = once ? tv_take(value, once, 0) : NULL;
   tv_tensor *const y = part ? constrained(who, c, name, once, part, n_moved) : NULL;
-  if (!y || y == part) return y ? tv_retain(value) : NULL;
+  if (!y || y == part) return y ? value : NULL;
   tv_tensor *const whole =
       tvi_storage_is_alone(value->storage)
           ? value
           : tvi_scope_own(tvi_tensor_copy(who, value, value->dtype, value->device));
-  if (whole && tvi_row_update_set(who, whole, once, y)) return tv_retain(whole);
+  return whole && tvi_row_update_set(who, whole, once, y) ? whole : NULL;
+}
+
+tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *name,
+                           tvi_occasion occasion, tv_tensor *value, tv_tensor *rows,
+                           tv_tensor **n_moved) {
+  *n_moved = NULL;
+  if (!acts(c, occasion)) return tv_retain(value);
+  const bool is_few = rows && 2 * rows->size <= value->shape[0];
+  tv_tensor *const y = is_few && tvi_constraint_is_by_row(c, value->rank)
+                           ? by_rows(who, c, name, value, rows, n_moved)
+                           : constrained(who, c, name, NULL, value, n_moved);
+  if (y) return tv_retain(y);
   tv_release(*n_moved);
   *n_moved = NULL;
   return NULL;

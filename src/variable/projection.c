@@ -177,13 +177,6 @@ static tv_tensor *called(const char *who, const tv_constraint *c, tv_tensor *x) 
 /* All kinds --------------------------------------------------------------------------------------
  */
 
-bool tvi_projects_rows(const tv_constraint *c, int rank) {
-  if (rank == 0 || c->kind == TV_CONSTRAINT_CALLBACK) return false;
-  for (int k = 0; k < c->n_axes; k++)
-    if (c->axes[k] == 0 || c->axes[k] == -rank) return false;
-  return c->n_axes >= 0;
-}
-
 tv_tensor *tvi_project(const char *who, const tv_constraint *c, tv_tensor *x) {
   if (x->size == 0) return x;
   switch (c->kind) {

@@ -22,7 +22,4 @@ typedef struct {
 bool tvi_find_wrong(const char *who, const tv_constraint *c, tv_tensor *x, int at,
                     tvi_finding *found);
 
-/* Whether each row of axis 0 is projected by itself, in a value of this rank. */
-bool tvi_projects_rows(const tv_constraint *c, int rank);
-
 #endif

@@ -93,49 +93,56 @@ typedef struct {
   int64_t n_rounds;
 } rounds;
 
+/* at: the positions, `order` their stable order. */
+static void rounds_fill(bool is_set, int64_t k, const int64_t *at, const int64_t *order,
+                        rounds *r) {
+  int64_t turn = 0;
+  /* How many have each turn; then where those begin; then who they are. */
+  for (int pass = 0; pass < 2; pass++) {
+    for (int64_t i = 0; i < k; i++) {
+      turn = i && at[order[i]] == at[order[i - 1]] ? turn + 1 : 0;
+      const bool is_last = i + 1 == k || at[order[i + 1]] != at[order[i]];
+      if (is_set && !is_last) continue;
+      const int64_t round = is_set ? 0 : turn;
+      if (pass)
+        r->entries[r->begins[round]++] = order[i];
+      else
+        r->begins[round + 1]++;
+      if (round >= r->n_rounds) r->n_rounds = round + 1;
+    }
+    for (int64_t round = 0; round < k && pass == 0; round++)
+      r->begins[round + 1] += r->begins[round];
+  }
+  /* The second pass has moved each begin to the next one. */
+  for (int64_t round = k; round > 0; round--) r->begins[round] = r->begins[round - 1];
+  r->begins[0] = 0;
+}
+
+/* What it allocates is the caller's to free, also after a failure. */
 static tv_status rounds_make(const tvi_row_update *s, rounds *r) {
   const int64_t k = s->positions->size;
   tvi_device *const cpu = tvi_device_at(TV_CPU);
   tv_tensor *const host = ready(s->who, tv_to(s->positions, TV_CPU));
-  int64_t *const order = tvi_calloc(k, sizeof *order);
-  r->entries = tvi_calloc(k, sizeof *r->entries);
+  if (!host) return tvi_failure();
+  int64_t *const order = tvi_calloc(k + 1, sizeof *order);
+  r->entries = tvi_calloc(k + 1, sizeof *r->entries);
   r->begins = tvi_calloc(k + 1, sizeof *r->begins);
-  tv_status status = host ? TV_OK : tvi_failure();
-  if (host && (!order || !r->entries || !r->begins))
-    status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %lld updates", s->who, (long long)k);
-  if (!status)
-    status = TVI_CALL(cpu, argsort_u64, s->who, TV_U64, (const uint64_t *)(const void *)host->data,
-                      k, order, NULL);
-  if (!status) {
-    const int64_t *const at = (const int64_t *)(const void *)host->data;
-    int64_t turn = 0;
-    /* How many have each turn; then where those begin; then who they are. */
-    for (int pass = 0; pass < 2; pass++) {
-      for (int64_t i = 0; i < k; i++) {
-        turn = i && at[order[i]] == at[order[i - 1]] ? turn + 1 : 0;
-        const bool is_last = i + 1 == k || at[order[i + 1]] != at[order[i]];
-        if (s->how == TV_SET && !is_last) continue;
-        const int64_t round = s->how == TV_SET ? 0 : turn;
-        if (pass)
-          r->entries[r->begins[round]++] = order[i];
-        else
-          r->begins[round + 1]++;
-        if (round >= r->n_rounds) r->n_rounds = round + 1;
-      }
-      for (int64_t round = 0; round < k && pass == 0; round++)
-        r->begins[round + 1] += r->begins[round];
-    }
-    /* The second pass has moved each begin to the next one. */
-    for (int64_t round = k; round > 0; round--) r->begins[round] = r->begins[round - 1];
-    r->begins[0] = 0;
+  if (!order || !r->entries || !r->begins) {
+    tvi_free(order);
+    tvi_fail(TV_ENOMEM, "%s: no memory for %lld updates", s->who, (long long)k);
+    return TV_ENOMEM;
   }
+  const tv_status status = k ? TVI_CALL(cpu, argsort_u64, s->who, TV_U64,
+                                        (const uint64_t *)(const void *)host->data, k, order, NULL)
+                             : TV_OK;
+  if (!status)
+    rounds_fill(s->how == TV_SET, k, (const int64_t *)(const void *)host->data, order, r);
   tvi_free(order);
   return status;
 }
 
 /* One round: the rows now, what the op makes of them, and the difference added. */
-static bool play(const tvi_row_update *s, tv_tensor *whole, int64_t n_entries,
-                 const int64_t *entries) {
+static bool play(const tvi_row_update *s, tv_tensor *whole, int64_t n_entries, const int64_t *entries) {
   int64_t n_words = 1;
   const tv_dtype word = words_of(whole->dtype, &n_words);
   tv_memory_options o = TV_MEMORY_OPTIONS;
@@ -198,30 +205,45 @@ tv_tensor *tvi_row_update_apply(const tvi_row_update *s, tv_tensor *value, bool 
   return whole && (has_slot ? by_slot(s, whole) : by_sum(s, whole)) ? whole : NULL;
 }
 
-/* Of TV_SET the first round has the last update of each row, in the order of the rows. */
-tv_tensor *tvi_row_update_once(const char *who, tv_tensor *rows) {
-  const tvi_row_update s = {.who = who, .how = TV_SET, .positions = ready(who, rows)};
-  rounds r = {0};
-  tv_tensor *y = NULL;
-  if (s.positions && !rounds_make(&s, &r)) {
-    const int64_t n = r.n_rounds ? r.begins[1] : 0;
-    tv_memory_options o = TV_MEMORY_OPTIONS;
-    o.device = s.positions->device;
-    y = tv_take(tv_reshape(s.positions, TV_SHAPE(-1)),
-                tv_tensor_from_memory(r.entries, TV_I64, TV_SHAPE(n), &o), 0);
+/* In ascending order: values[0 .. m), and for each of k where it is among them; m. */
+static int64_t distinct(int64_t k, const int64_t *at, const int64_t *order, int64_t *values,
+                        int64_t *places) {
+  int64_t m = 0;
+  for (int64_t i = 0; i < k; i++) {
+    if (m == 0 || at[order[i]] != values[m - 1]) values[m++] = at[order[i]];
+    places[order[i]] = m - 1;
   }
-  tvi_free(r.entries);
-  tvi_free(r.begins);
-  return y;
+  return m;
+}
+
+tv_tensor *tvi_row_update_once(const char *who, tv_tensor *rows, tv_tensor **places) {
+  const int64_t k = rows->size;
+  tvi_device *const cpu = tvi_device_at(TV_CPU);
+  tv_tensor *const host = ready(who, tv_to(rows, TV_CPU));
+  if (!host) return NULL;
+  tv_memory_options o = TV_MEMORY_OPTIONS;
+  tv_tensor *once = NULL;
+  int64_t *const order = tvi_calloc(3 * k + 1, sizeof *order);
+  if (!order) return tvi_fail(TV_ENOMEM, "%s: no memory for %lld rows", who, (long long)k);
+  int64_t *const values = order + k, *const where = values + k;
+  const uint64_t *const keys = (const uint64_t *)(const void *)host->data;
+  o.device = rows->device;
+  if (!k || !TVI_CALL(cpu, argsort_u64, who, TV_U64, keys, k, order, NULL)) {
+    const int64_t m = distinct(k, (const int64_t *)(const void *)host->data, order, values, where);
+    *places = tv_tensor_from_memory(where, TV_I64, TV_SHAPE(k), &o);
+    once = tv_tensor_from_memory(values, TV_I64, TV_SHAPE(m), &o);
+  }
+  tvi_free(order);
+  return *places ? once : NULL;
 }
 
 bool tvi_row_update_set(const char *who, tv_tensor *whole, tv_tensor *positions, tv_tensor *rows) {
   const tvi_row_update s = {.who = who,
-                            .how = TV_SET,
-                            .n = whole->shape[0],
-                            .inner = whole->shape[0] ? whole->size / whole->shape[0] : 0,
-                            .positions = ready(who, positions),
-                            .updates = ready(who, rows)};
+                      .how = TV_SET,
+                      .n = whole->shape[0],
+                      .inner = whole->shape[0] ? whole->size / whole->shape[0] : 0,
+                      .positions = ready(who, positions),
+                      .updates = ready(who, rows)};
   if (!s.positions || !s.updates) return false;
   if (s.updates->size == 0) return true;
   tv_tensor *const shaped = tv_reshape(s.updates, TV_SHAPE(s.positions->size, s.inner));

@@ -25,8 +25,9 @@ tv_tensor *tvi_row_update_ready(const char *who, tv_tensor *x);
  * after a failure: nothing was written, but by a device that fails halfway. */
 tv_tensor *tvi_row_update_apply(const tvi_row_update *s, tv_tensor *value, bool is_in_place);
 
-/* int64 positions [k...] each once, in ascending order, [m]; the scope's. Waits for them. */
-tv_tensor *tvi_row_update_once(const char *who, tv_tensor *rows);
+/* int64 positions [k...] each once, in ascending order, [m]; *places [k]: where each is among
+ * those, NULL before. Both are the scope's. Waits for them. */
+tv_tensor *tvi_row_update_once(const char *who, tv_tensor *rows, tv_tensor **places);
 
 /* Write rows [m, b...] of whole [n, b...], in C order, whose bytes nobody else holds; positions are
  * in range, each once. false: nothing was written. */

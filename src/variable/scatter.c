@@ -15,8 +15,50 @@
 #include "thread.h"
 #include "write.h"
 
+/* The product of some sizes of a shape that is one. */
+static int64_t product(int n, const int64_t *sizes) {
+  int64_t all = 1;
+  for (int k = 0; k < n; k++) all *= sizes[k];
+  return all;
+}
+
+/* Whether few rows of axis 0 can be updated and constrained aside, then put in place: what may
+ * refuse them does so before a byte has changed. */
+static bool can_be_aside(const tvi_writing *w) {
+  const tv_variable *const v = w->v;
+  return w->rows && 2 * w->rows->size <= v->value->shape[0] && tvi_variable_is_alone(v) &&
+         tvi_constraint_is_by_row(&v->constraint, v->rank);
+}
+
+static bool run_aside(tvi_writing *w, const tvi_row_update *s) {
+  tv_variable *const v = w->v;
+  tv_tensor *places = NULL, *n_moved = NULL;
+  tv_tensor *const once = tvi_row_update_once(w->who, w->rows, &places);
+  tv_tensor *const part = once ? tv_take(v->value, once, 0) : NULL;
+  if (!part) return false;
+  /* Entries of the axes that count as one, in a row of axis 0: their place within it stays. */
+  const int64_t each = s->n / v->value->shape[0];
+  tv_tensor *at = tv_multiply(places, tv_scalar_int(each));
+  if (each > 1) at = tv_add(at, tv_remainder(s->positions, tv_scalar_int(each)));
+  tvi_row_update few = *s;
+  few.n = each * once->size;
+  few.positions = tvi_row_update_ready(w->who, at);
+  tv_tensor *const updated = few.positions ? tvi_row_update_apply(&few, part, true) : NULL;
+  tv_tensor *const held =
+      updated ? tvi_scope_own(tvi_constrained_rows(w->who, &v->constraint, v->name, TVI_WRITE,
+                                                   updated, once, &n_moved))
+              : NULL;
+  if (held && tvi_row_update_set(w->who, v->value, once, held)) {
+    tvi_variable_commit(v, v->value, w->who, n_moved);
+    return true;
+  }
+  tv_release(n_moved);
+  return false;
+}
+
 static bool run(tvi_writing *w, const tvi_row_update *s) {
   const bool is_in_place = tvi_writing_is_in_place(w);
+  if (!is_in_place && can_be_aside(w)) return run_aside(w, s);
   tv_tensor *const whole = tvi_row_update_apply(s, w->v->value, is_in_place);
   if (!whole) return false;
   return whole == w->v->value ? tvi_writing_commit_in_place(w) : tvi_writing_commit(w, whole);
@@ -47,13 +89,6 @@ static bool scatter(tvi_writing *w, tvi_row_update *s, tv_tensor *updates, int r
   return s->updates && s->positions && run(w, s);
 }
 
-/* The product of some sizes of a shape that is one. */
-static int64_t product(int n, const int64_t *sizes) {
-  int64_t all = 1;
-  for (int k = 0; k < n; k++) all *= sizes[k];
-  return all;
-}
-
 /* Positions by axis: [indices...] and the axes behind it make the shape of the updates. */
 static bool expects(const tvi_writing *w, int n_indices, const int64_t *indices, int n_axes,
                     int64_t *shape, int *rank) {
@@ -76,11 +111,11 @@ static bool scatter_rows(tvi_writing *w, tv_update how, tv_tensor *indices, tv_t
     return tvi_fail(TV_ESHAPE, "%s: Variable '%s' is 0-d and has no rows", w->who, v->name);
   if (!expects(w, indices->rank, indices->shape, 1, shape, &rank)) return false;
   tvi_row_update s = {.who = w->who,
-                      .how = how,
-                      .n = v->value->shape[0],
-                      .inner = product(v->rank - 1, v->value->shape + 1),
-                      .positions = tvi_scope_own(tvi_positions(w->who, "index", indices, v->device,
-                                                               v->value->shape[0], true))};
+                .how = how,
+                .n = v->value->shape[0],
+                .inner = product(v->rank - 1, v->value->shape + 1),
+                .positions = tvi_scope_own(
+                    tvi_positions(w->who, "index", indices, v->device, v->value->shape[0], true))};
   w->rows = s.positions;
   return s.positions && scatter(w, &s, updates, rank, shape);
 }
@@ -95,10 +130,10 @@ static bool scatter_nd(tvi_writing *w, tv_update how, tv_tensor *indices, tv_ten
   if (!positions || !expects(w, indices->rank - 1, indices->shape, n_axes, shape, &rank))
     return false;
   tvi_row_update s = {.who = w->who,
-                      .how = how,
-                      .n = product(n_axes, v->value->shape),
-                      .inner = product(v->rank - n_axes, v->value->shape + n_axes),
-                      .positions = positions};
+                .how = how,
+                .n = product(n_axes, v->value->shape),
+                .inner = product(v->rank - n_axes, v->value->shape + n_axes),
+                .positions = positions};
   return scatter(w, &s, updates, rank, shape);
 }
 
@@ -134,9 +169,12 @@ static bool scatter_batch(tvi_writing *w, tv_tensor *indices, tv_tensor *updates
 
 static tv_status begin(tvi_writing *w, const char *who, tv_variable *variable, tv_tensor *indices,
                        tv_tensor *updates) {
-  if (!variable) return tvi_null_status(who, "variable");
-  if (!indices || !updates) return tvi_null_status(who, indices ? "updates" : "indices");
-  return tvi_writing_begin(w, who, variable);
+  *w = (tvi_writing){.who = who};
+  if (variable && indices && updates) return tvi_writing_begin(w, who, variable);
+  const tv_status status = tvi_null_status(who, !variable  ? "variable"
+                                                : !indices ? "indices"
+                                                           : "updates");
+  return status ? status : TV_EVALUE;
 }
 
 tv_status tv_variable_scatter(tv_variable *variable, tv_update how, tv_tensor *indices,

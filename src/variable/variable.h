@@ -52,6 +52,13 @@ typedef enum { TVI_CREATE, TVI_WRITE, TVI_STEP } tvi_occasion;
 tv_tensor *tvi_constrained(const char *who, const tv_constraint *constraint, const char *name,
                            tvi_occasion occasion, tv_tensor *value, tv_tensor *rows,
                            tv_tensor **n_moved);
+/* The same for rows alone, [m, b...] that are or will be rows `once` of a value of `rank` axes: for
+ * who has no whole value, or writes rows where they are. Asked only of a constraint that looks at
+ * each row by itself, or does not act. */
+tv_tensor *tvi_constrained_rows(const char *who, const tv_constraint *constraint, const char *name,
+                                tvi_occasion occasion, tv_tensor *rows, tv_tensor *once,
+                                tv_tensor **n_moved);
+bool tvi_constraint_is_by_row(const tv_constraint *constraint, int rank);
 /* Whether it could be one for this dtype and rank. TV_EVALUE, TV_EDTYPE, TV_EINDEX. */
 bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype, int rank);
 
