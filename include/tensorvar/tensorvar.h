@@ -34,6 +34,7 @@
 #define TENSORVAR_TENSORVAR_H
 
 #include <tensorvar/backend.h>
+#include <tensorvar/clip.h>
 #include <tensorvar/device.h>
 #include <tensorvar/dtype.h>
 #include <tensorvar/index.h>
@@ -47,6 +48,7 @@
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
 #include <tensorvar/rows.h>
+#include <tensorvar/scaler.h>
 #include <tensorvar/schedule.h>
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>

@@ -21,10 +21,12 @@
 #include "memory.h"
 #include "optimizer.h"
 #include "rows.h"
+#include "scaler.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
 #include "thread.h"
+#include "treatment.h"
 #include "variable.h"
 
 static const char who[] = "optimizer_step";
@@ -296,10 +298,9 @@ static bool prepare(const tv_optimizer *o, double rate, prepared *p, tv_tensor *
   p->with.weight_decay = p->member->weight_decay;
   p->with.decoupled_decay = p->member->decoupled_decay;
   p->rate = rate * p->member->rate_factor;
-  if (!fits(p->variable, g)) return false;
-  p->value = is_of_rows(p, g) ? prepared_rows(o, p, g)
-             : is_fused(o, p) ? planned(o, p, g)
-                              : composed(o, p, g);
+  p->value = is_of_rows(p, g)                                   ? prepared_rows(o, p, g)
+             : is_fused(o, p) && g->dtype == p->variable->dtype ? planned(o, p, g)
+                                                                : composed(o, p, g);
   return p->value != NULL;
 }
 
@@ -346,8 +347,10 @@ static void release_old(prepared *p) {
   for (int j = 0; j < TVI_MOST_SLOTS; j++) tv_release(p->slot[j]);
 }
 
+/* `treated` is what is applied of gradients that fit. */
 static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients,
-                 tv_variable **sorted, prepared *all, tv_optimize_tensor *tensors) {
+                 tv_tensor *const *treated, tv_variable **sorted, prepared *all,
+                 tv_optimize_tensor *tensors) {
   if (!sort_by_address(n, variables, sorted)) return false;
   pthread_mutex_lock(&o->lock);
   for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
@@ -357,7 +360,7 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   for (int k = 0; k < n && is_done; k++) {
     all[k] =
         (prepared){.variable = variables[k], .member = tvi_optimizer_member(o, variables[k], k)};
-    is_done = prepare(o, rate, &all[k], gradients[k]);
+    is_done = fits(variables[k], gradients[k]) && prepare(o, rate, &all[k], treated[k]);
   }
   is_done = is_done && run_all(o, false, n, all, tensors) && put_rows(o, false, n, all);
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
@@ -374,8 +377,9 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   return is_done;
 }
 
-tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables,
-                            tv_tensor *const *gradients) {
+tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *variables,
+                                 tv_tensor *const *gradients, const tv_step_options *options) {
+  tv_step_options with;
   if (!o) return tvi_null_status(who, "optimizer");
   if (n < 0) return tvi_fail_status(TV_EVALUE, "%s: n is %d", who, n);
   if (n && (!variables || !gradients))
@@ -384,20 +388,34 @@ tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variable
     if (!variables[k] || !gradients[k])
       return tvi_null_status(who, variables[k] ? "a gradient" : "a Variable");
   tv_scope scope;
-  tv_status status = tvi_scope_open(&scope);
+  tv_status status = tvi_treatment_of(who, options, &with);
+  if (!status) status = tvi_scope_open(&scope);
   if (status) return status;
+  bool is_finite = true;
   tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
+  tv_tensor **const treated = tvi_calloc(n, sizeof *treated);
   prepared *const all = tvi_calloc(n, sizeof *all);
   tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
-  if (!sorted || !all || !tensors)
+  if (!sorted || !treated || !all || !tensors)
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  else if (!step(o, n, variables, gradients, sorted, all, tensors))
+  for (int k = 0; k < n && !status; k++) treated[k] = gradients[k];
+  if (!status) status = tvi_treated(who, &with, n, treated, &is_finite);
+  if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
     status = tvi_failure();
   tvi_self.paused--;
   tvi_free(tensors);
   tvi_free(all);
+  tvi_free(treated);
   tvi_free(sorted);
   tvi_scope_close(&scope);
-  return status;
+  if (status) return status;
+  if (with.scaler) tvi_scaler_update(with.scaler, is_finite);
+  if (with.is_skipped) *with.is_skipped = !is_finite;
+  return TV_OK;
+}
+
+tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables,
+                            tv_tensor *const *gradients) {
+  return tv_optimizer_step_with(o, n, variables, gradients, NULL);
 }

@@ -65,12 +65,18 @@ static bool options_work() {
   tv_schedule schedule = TV_SCHEDULE;
   tv_plateau plateau = TV_PLATEAU;
   if (tv_plateau_update(&plateau, 1, tv_schedule_at(&schedule, 3)) != .01) return false;
+  tv_scaler_options scaling = TV_SCALER_OPTIONS;
+  tv_scaler *scaler = tv_scaler_new(&scaling);
+  tv_step_options with = TV_STEP_OPTIONS;
+  with.scaler = scaler;
+  with.clip_norm = 1;
   for (tv_optimizer *optimizer : all) {
     tv_optimizer_set_schedule(optimizer, &schedule);
     tv_optimizer_set_group(optimizer, 1, &v, &group);
-    tv_optimizer_step(optimizer, 1, &v, &g);
+    tv_optimizer_step_with(optimizer, 1, &v, &g, &with);
     tv_optimizer_release(optimizer);
   }
+  tv_scaler_release(scaler);
   double value = 2;
   tv_item_f64(tv_read(v), &value);
   tv_variable_release(v);
