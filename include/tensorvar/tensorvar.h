@@ -33,6 +33,8 @@
 #ifndef TENSORVAR_TENSORVAR_H
 #define TENSORVAR_TENSORVAR_H
 
+#include <tensorvar/accumulator.h>
+#include <tensorvar/average.h>
 #include <tensorvar/backend.h>
 #include <tensorvar/clip.h>
 #include <tensorvar/device.h>

@@ -83,6 +83,21 @@ static bool options_work() {
   return value >= 0 && value < 1;
 }
 
+static bool averages_work() {
+  tv_average_options options = TV_AVERAGE_OPTIONS;
+  tv_average *average = tv_average_new(&options);
+  tv_accumulator *sum = tv_accumulator_new();
+  tv_variable *v = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), nullptr);
+  tv_tensor *g = tv_ones(TV_F32, TV_SHAPE(2));
+  const bool is_right =
+      tv_average_update(average, 1, &v) == TV_OK && tv_average_swap(average, 1, &v) == TV_OK &&
+      tv_accumulator_add(sum, 1, &g) == TV_OK && tv_accumulator_mean(sum, 1, &g) == TV_OK;
+  tv_variable_release(v);
+  tv_accumulator_release(sum);
+  tv_average_release(average);
+  return is_right;
+}
+
 static bool masks_work() {
   tv_tensor *x = tv_arange(TV_F64, 0, 5, 1);
   double sum = 0;
@@ -129,7 +144,8 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & rows_work() & norm_works() & files_work();
+                        options_work() & averages_work() & masks_work() & rows_work() &
+                        norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
