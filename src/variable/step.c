@@ -86,20 +86,15 @@ static tv_tensor *composed(const tv_optimizer *o, prepared *p, tv_tensor *g) {
  */
 
 /* Whether a slot that knows no more than what there was first can do it. */
-static bool is_plain(const tvi_settings *with) {
-  return with->dampening == 0 && with->rate_in_momentum == 0 && with->epsilon_inside == 0 &&
-         with->amsgrad == 0 && with->weight_decay == 0 && with->decoupled_decay == 0 &&
-         with->maximize == 0;
-}
-
-static bool is_adam(const tv_optimizer *o) {
-  return o->method == &tvi_adam || o->method == &tvi_adamw;
+static bool is_plain(const tv_optimizer *o, const tvi_settings *with) {
+  return o->method->fused <= TV_OPTIMIZE_ADAM && with->dampening == 0 &&
+         with->rate_in_momentum == 0 && with->epsilon_inside == 0 && with->amsgrad == 0 &&
+         with->weight_decay == 0 && with->decoupled_decay == 0 && with->maximize == 0;
 }
 
 static bool is_fused(const tv_optimizer *o, const prepared *p) {
   const tv_backend *const backend = &tvi_device_at(p->variable->device)->backend;
-  return backend->optimize && (o->method == &tvi_sgd || is_adam(o)) &&
-         (backend->takes_more_steps || is_plain(&p->with));
+  return backend->optimize && (backend->takes_more_steps || is_plain(o, &p->with));
 }
 
 /* x in C order, ready to be read by the thread's stream; the step's scope's. */
@@ -140,10 +135,12 @@ static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   tv_tensor *const y = !is_done ? NULL : is_in_place ? v->value : output(v, v->dtype);
   if (!y) return NULL;
   t->value_out = y->data;
-  if (is_adam(o)) {
-    const double steps = (double)(p->member->steps + 1);
+  const double steps = (double)(p->member->steps + 1);
+  if (o->method->fused == TV_OPTIMIZE_ADAM) {
     t->unbias1 = 1 - pow(o->with.beta1, steps);
     t->unbias2 = 1 - pow(o->with.beta2, steps);
+  } else {
+    t->unbias1 = 1 + (steps - 1) * o->with.rate_decay;
   }
   t->dtype = v->dtype;
   return y;
@@ -161,7 +158,7 @@ static tv_status run(const tv_optimizer *o, const prepared *first, int n, prepar
                      tv_optimize_tensor *tensors) {
   const tvi_settings *const with = &first->with;
   const tv_device device = first->variable->device;
-  tv_optimize job = {.kind = is_adam(o) ? TV_OPTIMIZE_ADAM : TV_OPTIMIZE_SGD,
+  tv_optimize job = {.kind = o->method->fused,
                      .learning_rate = first->rate,
                      .momentum = with->momentum,
                      .nesterov = with->nesterov != 0,
@@ -169,10 +166,13 @@ static tv_status run(const tv_optimizer *o, const prepared *first, int n, prepar
                      .beta2 = with->beta2,
                      .epsilon = with->epsilon,
                      .tensors = tensors,
-                     .is_plain = is_plain(with),
+                     .is_plain = is_plain(o, with),
                      .dampening = with->dampening,
                      .rate_in_momentum = with->rate_in_momentum != 0,
-                     .epsilon_hat = with->epsilon_inside != 0,
+                     .epsilon_inside = with->epsilon_inside != 0,
+                     .decay = with->decay,
+                     .initial = with->initial,
+                     .centered = with->centered != 0,
                      .amsgrad = with->amsgrad != 0,
                      .weight_decay = with->weight_decay,
                      .decoupled_decay = with->decoupled_decay,
