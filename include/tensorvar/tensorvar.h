@@ -40,6 +40,7 @@
 #include <tensorvar/device.h>
 #include <tensorvar/dtype.h>
 #include <tensorvar/index.h>
+#include <tensorvar/lbfgs.h>
 #include <tensorvar/linalg.h>
 #include <tensorvar/loss.h>
 #include <tensorvar/norm.h>

@@ -339,3 +339,87 @@ FORMULAS = {
 def test_a_hundred_steps_are_the_formulas(name, problem):
     new, options, start = FORMULAS[name]
     run(new, options, problem, start)
+
+
+# L-BFGS -------------------------------------------------------------------------------------------
+
+LOSS = ctypes.CFUNCTYPE(_int, _p, _int, ctypes.POINTER(_p), ctypes.POINTER(_double), ctypes.POINTER(_p))
+_declare("tv_lbfgs_new", _p, _p)
+_declare("tv_lbfgs_step", _int, _p, _int, _p, LOSS, _p, _p)
+_declare("tv_lbfgs_iterations", ctypes.c_int64, _p)
+_declare("tv_lbfgs_evaluations", ctypes.c_int64, _p)
+_declare("tv_lbfgs_release", None, _p)
+
+
+class LBFGS(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("learning_rate", _double), ("iterations", _int), ("evaluations", _int),
+                ("least_gradient", _double), ("least_change", _double), ("history", _int), ("line_search", _bool)]
+
+
+def _valley(w):
+    """Rosenbrock's, in as many dimensions as there are."""
+    a, b = w[:-1], w[1:]
+    g = np.zeros_like(w)
+    g[:-1] = -2 * (1 - a) - 400 * a * (b - a * a)
+    g[1:] += 200 * (b - a * a)
+    return np.sum((1 - a) ** 2 + 100 * (b - a * a) ** 2), g
+
+
+def _regression(w):
+    z = _x @ w
+    p = 1 / (1 + np.exp(-z))
+    return np.mean(np.logaddexp(0, z) - _label * z) + .01 * w @ w, _x.T @ (p - _label) / 40 + .02 * w
+
+
+SMOOTH = {
+    "quadratic": (_rng.normal(size=6) * 3, lambda w: (w @ _curvatures @ w / 2, _curvatures @ w)),
+    "valley": (np.array([-1.2, 1, -.5, .8]), _valley),
+    "regression": (_rng.normal(size=5) * 2, _regression),
+}
+
+
+@pytest.mark.parametrize("problem", SMOOTH)
+@pytest.mark.parametrize("line_search", [True, False])
+@pytest.mark.parametrize("history", [100, 2])
+def test_lbfgs_is_pytorchs(problem, line_search, history):
+    """Steps of four iterations each, until both have come to the end. Without a search the quadratic needs a
+    large rate: with .1, PyTorch's own steps from starts 1e-14 apart end 5e-3 apart."""
+    w, function = SMOOTH[problem]
+    rate = 1. if line_search else {"valley": .01, "quadratic": .5, "regression": .1}[problem]
+    p = torch.nn.Parameter(torch.tensor(w.tolist(), dtype=torch.float64))
+    o = torch.optim.LBFGS([p], lr=rate, max_iter=4, max_eval=40, history_size=history,
+                          line_search_fn="strong_wolfe" if line_search else None)
+
+    def closure():
+        loss, g = function(np.array(p.detach().tolist()))
+        p.grad = torch.tensor(g.tolist(), dtype=torch.float64)
+        return torch.tensor(loss, dtype=torch.float64)
+
+    v = lib.tv_variable_new_from_memory(w.ctypes.data, F64, 1, sizes(w.shape), None)
+    options = LBFGS(ctypes.sizeof(LBFGS), rate, 4, 40, 1e-7, 1e-9, history, line_search)
+    ours = lib.tv_lbfgs_new(ctypes.byref(options))
+
+    def values():
+        out = np.empty(w.shape)
+        with Scope():
+            lib.tv_tensor_copy_out(lib.tv_read(v), out.ctypes.data, out.nbytes)
+        return out
+
+    @LOSS
+    def loss_of(user, n, variables, loss, gradients):
+        loss[0], g = function(values())
+        gradients[0] = lib.tv_tensor_from_memory(np.ascontiguousarray(g).ctypes.data, F64, 1, sizes(w.shape), None)
+        return 0
+
+    for _ in range(25):
+        first = _double()
+        with Scope():
+            lib.tv_lbfgs_step(ours, 1, ctypes.byref(_p(v)), loss_of, None, ctypes.byref(first))
+        theirs_first = float(o.step(closure))
+        assert abs(first.value - theirs_first) < WITHIN * max(1, abs(theirs_first))
+        assert differ(values(), np.array(p.detach().tolist())) < WITHIN
+    state = o.state[p]
+    assert lib.tv_lbfgs_iterations(ours) == state["n_iter"]
+    assert lib.tv_lbfgs_evaluations(ours) == state["func_evals"]
+    lib.tv_lbfgs_release(ours)
+    lib.tv_variable_release(v)

@@ -98,6 +98,27 @@ static bool averages_work() {
   return is_right;
 }
 
+static tv_status quadratic(void *, int n, tv_variable *const *variables, double *loss,
+                           tv_tensor **gradients) {
+  tv_tape *tape = tv_tape_begin(nullptr);
+  tv_tensor *y = tv_sum(tv_square(tv_read(variables[0])), TV_ALL_AXES);
+  tv_tape_gradient(tape, y, n, variables, gradients);
+  tv_tape_end(tape);
+  return tv_item_f64(y, loss);
+}
+
+static bool lbfgs_works() {
+  tv_lbfgs_options options = TV_LBFGS_OPTIONS;
+  tv_lbfgs *lbfgs = tv_lbfgs_new(&options);
+  tv_variable *v = tv_variable_new(tv_ones(TV_F64, TV_SHAPE(2)), nullptr);
+  double loss = 0;
+  const bool is_right =
+      tv_lbfgs_step(lbfgs, 1, &v, quadratic, nullptr, &loss) == TV_OK && loss == 2;
+  tv_variable_release(v);
+  tv_lbfgs_release(lbfgs);
+  return is_right;
+}
+
 static bool masks_work() {
   tv_tensor *x = tv_arange(TV_F64, 0, 5, 1);
   double sum = 0;
@@ -144,8 +165,8 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & averages_work() & masks_work() & rows_work() &
-                        norm_works() & files_work();
+                        options_work() & averages_work() & lbfgs_works() & masks_work() &
+                        rows_work() & norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
