@@ -18,18 +18,19 @@ enum { TVI_MOST_SLOTS = 3 };
 
 /* What options say, as numbers: truths are 0 and 1. A method reads those of its own; the rest are
  * 0. Checkpoints know them by these names. */
-#define TVI_SETTINGS(EACH)                                                     \
-  EACH(momentum)                                                               \
-  EACH(dampening)                                                              \
-  EACH(nesterov)                                                               \
-  EACH(rate_in_momentum)                                                       \
-  EACH(beta1)                                                                  \
-  EACH(beta2)                                                                  \
-  EACH(epsilon)                                                                \
-  EACH(epsilon_inside)                                                         \
-  EACH(amsgrad)                                                                \
-  EACH(decay) EACH(centered) EACH(initial) EACH(rate_decay) EACH(weight_decay) \
-      EACH(decoupled_decay) EACH(maximize) EACH(lazy)
+#define TVI_SETTINGS(EACH)                                                               \
+  EACH(momentum)                                                                         \
+  EACH(dampening)                                                                        \
+  EACH(nesterov)                                                                         \
+  EACH(rate_in_momentum)                                                                 \
+  EACH(beta1)                                                                            \
+  EACH(beta2)                                                                            \
+  EACH(epsilon)                                                                          \
+  EACH(epsilon_inside)                                                                   \
+  EACH(amsgrad)                                                                          \
+  EACH(decay)                                                                            \
+  EACH(centered) EACH(initial) EACH(rate_decay) EACH(weight_decay) EACH(decoupled_decay) \
+      EACH(maximize) EACH(lazy)
 #define TVI_SETTING(name) double name;
 typedef struct tvi_settings {
   TVI_SETTINGS(TVI_SETTING)

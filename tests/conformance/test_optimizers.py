@@ -341,6 +341,45 @@ def test_a_hundred_steps_are_the_formulas(name, problem):
     run(new, options, problem, start)
 
 
+# Rows ---------------------------------------------------------------------------------------------
+
+_declare("tv_scatter_rows", _p, _p, _p, ctypes.c_int64)
+I64 = 4
+
+
+def _rows_step(ours, indices, values):
+    indices, values = np.ascontiguousarray(indices), np.ascontiguousarray(values)
+    with Scope():
+        i = lib.tv_tensor_from_memory(indices.ctypes.data, I64, 1, sizes(indices.shape), None)
+        v = lib.tv_tensor_from_memory(values.ctypes.data, F64, 2, sizes(values.shape), None)
+        x = lib.tv_scatter_rows(i, v, ours.shape[0])
+        lib.tv_optimizer_step(ours.o, 1, ctypes.byref(_p(ours.v)), ctypes.byref(_p(x)))
+    return ours.w()
+
+
+@pytest.mark.parametrize("name, new, options, make", [
+    ("SparseAdam", "tv_adam_new", ADAM(learning_rate=.01, beta1=.9, beta2=.99, epsilon=1e-4, epsilon_hat=True,
+                                       lazy=True), lambda p: T.SparseAdam(p, lr=.01, betas=(.9, .99), eps=1e-4)),
+    ("SGD", "tv_sgd_new", SGD(learning_rate=.01), lambda p: T.SGD(p, lr=.01)),
+    ("Adagrad", "tv_adagrad_new", ADAGRAD(learning_rate=.01, epsilon=1e-10), lambda p: T.Adagrad(p, lr=.01)),
+    ("Adam", "tv_adam_new", ADAM(learning_rate=.01, beta1=.9, beta2=.99, epsilon=1e-8),
+     lambda p: T.Adam(p, lr=.01, betas=(.9, .99))),
+    ("momentum", "tv_sgd_new", SGD(learning_rate=.01, momentum=.9), lambda p: T.SGD(p, lr=.01, momentum=.9))])
+def test_rows_are_pytorchs_sparse_gradients(name, new, options, make):
+    """Lazy against SparseAdam; the others against sparse gradients where PyTorch takes them, else dense ones."""
+    rng = np.random.default_rng(5)
+    w = rng.normal(size=(50, 3))
+    ours, (_, o, p) = Ours(new, options, w), theirs(make, w)
+    for t in range(STEPS):
+        indices, values = rng.integers(0, 50, 8), rng.normal(size=(8, 3))
+        indices[1] = indices[0]
+        g = torch.sparse_coo_tensor(torch.tensor([indices.tolist()]), torch.tensor(values.tolist(), dtype=torch.float64),
+                                    w.shape)
+        p.grad = g if name in ("SparseAdam", "SGD", "Adagrad") else g.to_dense()
+        o.step()
+        assert differ(_rows_step(ours, indices, values), np.array(p.detach().tolist())) < WITHIN
+
+
 # L-BFGS -------------------------------------------------------------------------------------------
 
 LOSS = ctypes.CFUNCTYPE(_int, _p, _int, ctypes.POINTER(_p), ctypes.POINTER(_double), ctypes.POINTER(_p))
