@@ -51,6 +51,30 @@ void step(benchmark::State &state, tv_optimizer *(*make)(), int64_t words, bool 
   tv_scope_end(&outer, nullptr);
 }
 
+// A table of 10^6 rows of 64, and a batch that touches some of them.
+void rows(benchmark::State &state, int kind) {
+  const int64_t n = 1000000, width = 64, touched = state.range(0);
+  tv_scope outer;
+  tv_scope_begin(&outer);
+  tv_sgd_options plain = TV_SGD_OPTIONS;
+  tv_adam_options adam = TV_ADAM_OPTIONS;
+  adam.lazy = kind == 1;
+  tv_optimizer *const o = kind == 0 ? tv_sgd_new(&plain) : tv_adam_new(&adam);
+  tv_scope inner;
+  tv_scope_begin(&inner);
+  tv_variable *v = tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(n, width)), nullptr);
+  tv_scope_end(&inner, nullptr);
+  tv_tensor *const at = tv_remainder(
+      tv_multiply(tv_arange_int(TV_I64, 0, touched, 1), tv_scalar(7919)), tv_scalar(n));
+  tv_tensor *g = tv_scatter_rows(at, tv_ones(TV_F32, TV_SHAPE(touched, width)), n);
+  if (tv_optimizer_step(o, 1, &v, &g)) state.SkipWithError(tv_error_text());
+  for (auto _ : state) tv_optimizer_step(o, 1, &v, &g);
+  state.SetItemsProcessed(state.iterations() * touched);
+  tv_optimizer_release(o);
+  tv_variable_release(v);
+  tv_scope_end(&outer, nullptr);
+}
+
 void sizes(benchmark::internal::Benchmark *b) {
   b->Args({100000, 1})->Args({1000000, 1})->Args({10000000, 1})->Args({1000, 100})->UseRealTime();
 }
@@ -63,6 +87,10 @@ BENCHMARK_CAPTURE(step, adagrad, adagrad, 5, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, adadelta, adadelta, 7, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, lion, lion, 5, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, adam_sticking, adam, 7, true)->Apply(sizes);
+
+BENCHMARK_CAPTURE(rows, sgd, 0)->Arg(100)->Arg(10000)->UseRealTime();
+BENCHMARK_CAPTURE(rows, adam_lazy, 1)->Arg(100)->Arg(10000)->UseRealTime();
+BENCHMARK_CAPTURE(rows, adam, 2)->Arg(100)->Arg(10000)->UseRealTime();
 
 }  // namespace
 

@@ -139,6 +139,63 @@ TEST(adam_with_options_agrees) {
   }
 }
 
+/* The decays and maximize are in every loop. */
+#define TAIL(o, k)                         \
+  (o).weight_decay = (k) % 2 ? .01 : 0;    \
+  (o).decoupled_decay = (k) % 3 ? .02 : 0; \
+  (o).maximize = (k) == 3
+
+TEST(rmsprop_agrees) {
+  for (int k = 0; k < 6; k++) {
+    tv_rmsprop_options o = TV_RMSPROP_OPTIONS;
+    o.momentum = k & 1 ? .5 : 0;
+    o.centered = k & 2;
+    o.epsilon_inside = o.rate_in_momentum = k >= 4;
+    TAIL(o, k);
+    pairs p = {0};
+    sizes(&p);
+    run(&p, tv_rmsprop_new(&o), tv_rmsprop_new(&o), 4);
+    forget(&p);
+  }
+}
+
+TEST(adagrad_agrees) {
+  for (int k = 0; k < 4; k++) {
+    tv_adagrad_options o = TV_ADAGRAD_OPTIONS;
+    o.initial = k & 1 ? .1 : 0;
+    o.epsilon = 1e-7;
+    o.epsilon_inside = k & 2;
+    o.rate_decay = k == 3 ? .1 : 0;
+    TAIL(o, k);
+    pairs p = {0};
+    sizes(&p);
+    run(&p, tv_adagrad_new(&o), tv_adagrad_new(&o), 4);
+    forget(&p);
+  }
+}
+
+TEST(adadelta_agrees) {
+  for (int k = 0; k < 4; k++) {
+    tv_adadelta_options o = TV_ADADELTA_OPTIONS;
+    TAIL(o, k);
+    pairs p = {0};
+    sizes(&p);
+    run(&p, tv_adadelta_new(&o), tv_adadelta_new(&o), 4);
+    forget(&p);
+  }
+}
+
+TEST(lion_agrees) {
+  for (int k = 0; k < 4; k++) {
+    tv_lion_options o = TV_LION_OPTIONS;
+    TAIL(o, k);
+    pairs p = {0};
+    sizes(&p);
+    run(&p, tv_lion_new(&o), tv_lion_new(&o), 4);
+    forget(&p);
+  }
+}
+
 /* More than one batch takes, and a large one that threads share. ThreadSanitizer can follow 63
  * locks. */
 TEST(many_and_large_variables) {
@@ -264,7 +321,8 @@ TEST(memory_may_run_out_between_steps) {
 }
 
 TEST_MAIN("cpu_optimize", CASE(sgd_agrees), CASE(adam_agrees), CASE(sgd_with_options_agrees),
-          CASE(adam_with_options_agrees), CASE(many_and_large_variables),
+          CASE(adam_with_options_agrees), CASE(rmsprop_agrees), CASE(adagrad_agrees),
+          CASE(adadelta_agrees), CASE(lion_agrees), CASE(many_and_large_variables),
           CASE(a_slot_below_the_smallest_normal_number_is_zero),
           CASE(values_nobody_holds_are_written_in_place), CASE(a_refused_step_moves_nothing),
           CASE(memory_may_run_out_between_steps))

@@ -222,10 +222,19 @@ typedef struct tv_optimize_tensor {
   const void *value, *gradient; /* gradient NULL: zeros; only where a backend takes_more_steps */
   const void *slot[3];          /* momentum, or the moments; NULL before the first step */
   void *value_out, *slot_out[3];
-  double unbias1, unbias2; /* Adam: 1 - beta1^t, 1 - beta2^t */
+  double unbias1, unbias2; /* Adam: 1 - beta1^t, 1 - beta2^t; Adagrad: 1 + (t - 1) rate_decay, 0 */
 } tv_optimize_tensor;
 
-typedef enum tv_optimize_kind { TV_OPTIMIZE_SGD, TV_OPTIMIZE_ADAM } tv_optimize_kind;
+/** Kinds from the third on are asked for only of a backend that takes_more_steps. */
+typedef enum tv_optimize_kind {
+  TV_OPTIMIZE_SGD,
+  TV_OPTIMIZE_ADAM,
+  TV_OPTIMIZE_RMSPROP,
+  TV_OPTIMIZE_ADAGRAD,
+  TV_OPTIMIZE_ADADELTA,
+  TV_OPTIMIZE_LION,
+  TV_OPTIMIZE_KINDS
+} tv_optimize_kind;
 
 /** One step for all tensors. The bits are those of the ops that src/variable/method.c composes
  * where the slot is empty; of slots, what is below the smallest normal number becomes 0. */
@@ -240,7 +249,10 @@ typedef struct tv_optimize {
   bool is_plain; /* nothing of what follows is asked for; else only of a backend that
                     takes_more_steps */
   double dampening;
-  bool rate_in_momentum, epsilon_hat, amsgrad; /* as in optimizer.h; slot 2 is amsgrad's */
+  bool rate_in_momentum, amsgrad; /* as in optimizer.h; slot 2 is amsgrad's */
+  bool epsilon_inside;            /* Adam: epsilon_hat */
+  double decay, initial;          /* RMSprop and Adadelta, Adagrad */
+  bool centered;                  /* RMSprop: the last slot is the mean */
   double weight_decay, decoupled_decay;
   bool maximize;
 } tv_optimize;

@@ -14,6 +14,8 @@
 #ifndef TENSORVAR_OPTIMIZER_H
 #define TENSORVAR_OPTIMIZER_H
 
+#include <tensorvar/clip.h>
+#include <tensorvar/scaler.h>
 #include <tensorvar/variable.h>
 TV_BEGIN_C
 
@@ -128,6 +130,33 @@ TV_API tv_optimizer *tv_lion_new(const tv_lion_options *options);
 TV_API tv_status tv_optimizer_step(tv_optimizer *optimizer, int n, tv_variable *const *variables,
                                    tv_tensor *const *gradients);
 
+/** What is done to gradients before a step. Begin with TV_STEP_OPTIONS: nothing. In this order: */
+typedef struct tv_step_options {
+  size_t size;
+  tv_scaler *scaler;       /* take its scale out, and tell it; NULL: none */
+  double clip_value;       /* as tv_clip_by_value; 0: not */
+  double clip_norm;        /* as tv_clip_by_norm; 0: not */
+  double clip_global_norm; /* as tv_clip_by_global_norm; 0: not */
+  bool skip_not_finite;    /* leave the step out where a norm is not finite, and succeed */
+  double *norm;            /* if not NULL: the global norm before it was clipped */
+  bool *is_skipped;        /* if not NULL: whether the step was left out */
+} tv_step_options;
+#define TV_STEP_OPTIONS \
+  { sizeof(tv_step_options), NULL, 0, 0, 0, false, NULL, NULL }
+
+/**
+ * tv_optimizer_step with gradients that are unscaled and clipped first.
+ *
+ * A step that is left out, because a scaled gradient is not finite or a norm is not, changes no
+ * Variable, no slot and no count of steps, and is a success; the scaler's scale becomes smaller.
+ *
+ * Errors    - TV_EVALUE  a limit is negative or not finite; the norm of a gradient is not finite
+ *           - else as tv_optimizer_step. On any of them nothing has changed, nor has the scaler.
+ */
+TV_API tv_status tv_optimizer_step_with(tv_optimizer *optimizer, int n,
+                                        tv_variable *const *variables, tv_tensor *const *gradients,
+                                        const tv_step_options *options);
+
 /** Steps taken until now. */
 TV_API int64_t tv_optimizer_steps(tv_optimizer *optimizer);
 /** That of the next step. With a schedule (schedule.h) what that gives; NaN if it fails. */
@@ -165,19 +194,6 @@ TV_API tv_status tv_optimizer_set_group(tv_optimizer *optimizer, int n,
  *  snapshot. TV_EVALUE: it keeps none of that name, or has not stepped the Variable. */
 TV_API tv_tensor *tv_optimizer_slot(tv_optimizer *optimizer, tv_variable *variable,
                                     const char *name);
-
-/**
- * Scale n gradients together so that their joint 2-norm is at most `limit`: by limit * min(1 /
- * norm, 1 / limit).
- *
- * clipped[i] may be the same array as gradients. `norm`, if not NULL, is the norm before.
- *
- * Errors    - TV_EVALUE  the norm is not finite, or limit is not above 0; clipped is then all NULL,
- *                        unless it is the same array, which is kept
- * Source    TensorFlow `clip_by_global_norm`; Pascanu et al. (2013).
- */
-TV_API tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limit,
-                                        tv_tensor **clipped, double *norm);
 
 TV_API tv_optimizer *tv_optimizer_retain(tv_optimizer *optimizer);
 TV_API void tv_optimizer_release(tv_optimizer *optimizer);

@@ -33,11 +33,15 @@
 #ifndef TENSORVAR_TENSORVAR_H
 #define TENSORVAR_TENSORVAR_H
 
+#include <tensorvar/accumulator.h>
+#include <tensorvar/average.h>
 #include <tensorvar/backend.h>
+#include <tensorvar/clip.h>
 #include <tensorvar/custom.h>
 #include <tensorvar/device.h>
 #include <tensorvar/dtype.h>
 #include <tensorvar/index.h>
+#include <tensorvar/lbfgs.h>
 #include <tensorvar/linalg.h>
 #include <tensorvar/loss.h>
 #include <tensorvar/norm.h>
@@ -48,6 +52,7 @@
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
 #include <tensorvar/rows.h>
+#include <tensorvar/scaler.h>
 #include <tensorvar/schedule.h>
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>

@@ -76,7 +76,9 @@ typedef struct tvi_rower {
   void (*finish[TV_ROWS_LAYER_NORM + 1])(const tvi_row *row, int64_t n, void *to);
 } tvi_rower;
 
-/* Elements [begin, end) of one tensor of an optimizer's step. */
+/* Elements [begin, end) of one tensor of an optimizer's step. Where SGD and Adam are plain they
+ * have loops of their own, behind those of all kinds. */
+enum { TVI_PLAIN_STEP = TV_OPTIMIZE_KINDS };
 typedef void tvi_step(const tv_optimize *job, const tv_optimize_tensor *tensor, int64_t begin,
                       int64_t end);
 
@@ -100,7 +102,7 @@ typedef struct tvi_level {
   tvi_product *const *products; /* [dtype] */
   tvi_draw *draw;
   const tvi_rower *rowers;                  /* [dtype]; real floating ones */
-  tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind, + 2 unless plain][dtype]; floating */
+  tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind][dtype]; floating ones */
   const tvi_selector *selector;
   tvi_streamer *stream;
 } tvi_level;

@@ -19,6 +19,21 @@ static const void *from(const void *at, int64_t bytes) {
 }
 static void *to(void *at, int64_t bytes) { return at ? (char *)at + bytes : NULL; }
 
+/* Whether a slot of a complex tensor holds means of squares. */
+static bool is_real(tv_optimize_kind kind, int slot) {
+  switch (kind) {
+    case TV_OPTIMIZE_ADAM:
+      return slot > 0;
+    case TV_OPTIMIZE_RMSPROP:
+    case TV_OPTIMIZE_ADAGRAD:
+      return slot == 0;
+    case TV_OPTIMIZE_ADADELTA:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /* The chunk by itself, beside as many zeros. */
 static void without_gradient(const batch *b, const tv_optimize_tensor *t, int64_t begin,
                              int64_t end) {
@@ -33,7 +48,7 @@ static void without_gradient(const batch *b, const tv_optimize_tensor *t, int64_
   part.value_out = to(t->value_out, begin * item);
   part.gradient = &zeros;
   for (int j = 0; j < 3; j++) {
-    const int64_t bytes = begin * (j && is_complex ? inside / 2 : inside);
+    const int64_t bytes = begin * (is_complex && is_real(b->job->kind, j) ? inside / 2 : inside);
     part.slot[j] = from(t->slot[j], bytes);
     part.slot_out[j] = to(t->slot_out[j], bytes);
   }
@@ -66,10 +81,13 @@ static void run(batch *b, int64_t elements) {
     for (int64_t i = 0; i < chunks; i++) chunk(b, i);
 }
 
+static int row_of(const tv_optimize *job) {
+  return (int)job->kind + (job->is_plain ? TVI_PLAIN_STEP : 0);
+}
+
 tv_status tvi_cpu_optimize(void *self, const tv_optimize *job, void *stream) {
   (void)self, (void)stream;
-  batch b = {.job = job,
-             .steps = tvi_level_here()->steps[(int)job->kind + (job->is_plain ? 0 : 2)]};
+  batch b = {.job = job, .steps = tvi_level_here()->steps[row_of(job)]};
   for (int k = 0; k < job->n; k++)
     if (!b.steps[job->tensors[k].dtype])
       return tv_backend_fail(TV_EUNSUPPORTED, "optimize: the cpu has no step of dtype %d",

@@ -123,9 +123,9 @@ static const void *slot_before(const void *slot, void *slot_out, int64_t begin, 
     const P *const second = slot_before(t->slot[1], second_out, begin, end, sizeof(P));           \
     const C beta1 = (P)job->beta1, rest1 = (P)(1 - job->beta1);                                   \
     const P beta2 = (P)job->beta2, rest2 = (P)(1 - job->beta2);                                   \
-    const double unbias = job->epsilon_hat ? sqrt(t->unbias2) : 1;                                \
+    const double unbias = job->epsilon_inside ? sqrt(t->unbias2) : 1;                             \
     const C rate = (P)(job->learning_rate * unbias / t->unbias1);                                 \
-    const P root = (P)(job->epsilon_hat ? 1 : sqrt(t->unbias2)), epsilon = (P)job->epsilon;       \
+    const P root = (P)(job->epsilon_inside ? 1 : sqrt(t->unbias2)), epsilon = (P)job->epsilon;    \
     DECAYS(C, P);                                                                                 \
     if (job->amsgrad) {                                                                           \
       const P *const most = slot_before(t->slot[2], most_out, begin, end, sizeof(P));             \
@@ -154,24 +154,159 @@ static const void *slot_before(const void *slot, void *slot_out, int64_t begin, 
     }                                                                                             \
   }
 
-#define STEPS(tag, ...) \
-  SGD(tag, __VA_ARGS__) \
-  ADAM(tag, __VA_ARGS__) SGD_MORE(tag, __VA_ARGS__) ADAM_MORE(tag, __VA_ARGS__)
-FLOAT(STEPS, )
-COMPLEX(STEPS, )
+/* d = g / (sqrt(v) + epsilon), or with epsilon inside the root. */
+#define DIVISOR(v) (is_inside ? tvi_sqrt((v) + epsilon) : tvi_sqrt(v) + epsilon)
 
-#define ROW(tag, TAG, ...) [TV_##TAG] = STEP(tag),
-static tvi_step *const steps[4][TV_DTYPE_COUNT] = {
-#define STEP(tag) sgd_##tag
-    [TV_OPTIMIZE_SGD] = {FLOAT(ROW, ) COMPLEX(ROW, )},
-#undef STEP
-#define STEP(tag) adam_##tag
-    [TV_OPTIMIZE_ADAM] = {FLOAT(ROW, ) COMPLEX(ROW, )},
-#undef STEP
-#define STEP(tag) sgd_more_##tag
-    [2 + TV_OPTIMIZE_SGD] = {FLOAT(ROW, ) COMPLEX(ROW, )},
-#undef STEP
-#define STEP(tag) adam_more_##tag
-    [2 + TV_OPTIMIZE_ADAM] = {FLOAT(ROW, ) COMPLEX(ROW, )}};
-#undef STEP
-#undef ROW
+/* One loop for each choice of slots. */
+#define RMSPROP_LOOP(C, P, load, store, has_mean, has_momentum)                        \
+  INDEPENDENT for (int64_t i = begin; i < end; i++) {                                  \
+    DECAYED(C, load)                                                                   \
+    const P size = tvi_abs(g);                                                         \
+    const P v = tvi_flush(square[i] * by + size * size * rest);                        \
+    P under = v;                                                                       \
+    square_out[i] = v;                                                                 \
+    if (has_mean) {                                                                    \
+      const C m = tvi_flush(middle[i] * (C)by + g * (C)rest);                          \
+      const P apart = tvi_abs(m), left = v - apart * apart;                            \
+      under = left < 0 ? 0 : left;                                                     \
+      middle_out[i] = m;                                                               \
+    }                                                                                  \
+    const C d = g / (C)DIVISOR(under);                                                 \
+    if (has_momentum) {                                                                \
+      const C b = tvi_flush(buffer[i] * momentum + (rate_in_momentum ? d * rate : d)); \
+      value_out[i] = store(w - (rate_in_momentum ? b : b * rate));                     \
+      buffer_out[i] = b;                                                               \
+    } else {                                                                           \
+      value_out[i] = store(w - d * rate);                                              \
+    }                                                                                  \
+  }
+
+#define RMSPROP(tag, TAG, S, C, load, store, R, P, ...)                                          \
+  static void rmsprop_##tag(const tv_optimize *job, const tv_optimize_tensor *t, int64_t begin,  \
+                            int64_t end) {                                                       \
+    const S *const value = t->value, *const gradient = t->gradient;                              \
+    S *const value_out = t->value_out;                                                           \
+    const int last = job->momentum != 0 ? 2 : 1;                                                 \
+    P *const square_out = t->slot_out[0];                                                        \
+    const P *const square = slot_before(t->slot[0], square_out, begin, end, sizeof(P));          \
+    const P by = (P)job->decay, rest = (P)(1 - job->decay), epsilon = (P)job->epsilon;           \
+    const C rate = (P)job->learning_rate, momentum = (P)job->momentum;                           \
+    const bool is_inside = job->epsilon_inside, rate_in_momentum = job->rate_in_momentum;        \
+    C *const buffer_out = t->slot_out[1], *const middle_out = t->slot_out[last];                 \
+    const C *buffer = NULL, *middle = NULL;                                                      \
+    DECAYS(C, P);                                                                                \
+    if (job->momentum != 0) buffer = slot_before(t->slot[1], buffer_out, begin, end, sizeof(C)); \
+    if (job->centered) middle = slot_before(t->slot[last], middle_out, begin, end, sizeof(C));   \
+    if (middle && buffer)                                                                        \
+      RMSPROP_LOOP(C, P, load, store, true, true)                                                \
+    else if (middle)                                                                             \
+      RMSPROP_LOOP(C, P, load, store, true, false)                                               \
+    else if (buffer)                                                                             \
+      RMSPROP_LOOP(C, P, load, store, false, true)                                               \
+    else                                                                                         \
+      RMSPROP_LOOP(C, P, load, store, false, false)                                              \
+  }
+
+#define ADAGRAD(tag, TAG, S, C, load, store, R, P, ...)                                         \
+  static void adagrad_##tag(const tv_optimize *job, const tv_optimize_tensor *t, int64_t begin, \
+                            int64_t end) {                                                      \
+    const S *const value = t->value, *const gradient = t->gradient;                             \
+    S *const value_out = t->value_out;                                                          \
+    P *const sum_out = t->slot_out[0];                                                          \
+    const P *const sum = t->slot[0] ? t->slot[0] : sum_out;                                     \
+    const P epsilon = (P)job->epsilon;                                                          \
+    const C rate = (P)(job->learning_rate / t->unbias1);                                        \
+    const bool is_inside = job->epsilon_inside;                                                 \
+    DECAYS(C, P);                                                                               \
+    if (!t->slot[0])                                                                            \
+      for (int64_t i = begin; i < end; i++) sum_out[i] = (P)job->initial;                       \
+    INDEPENDENT for (int64_t i = begin; i < end; i++) {                                         \
+      DECAYED(C, load)                                                                          \
+      const P size = tvi_abs(g), a = tvi_flush(sum[i] + size * size);                           \
+      value_out[i] = store(w - g / (C)DIVISOR(a) * rate);                                       \
+      sum_out[i] = a;                                                                           \
+    }                                                                                           \
+  }
+
+/* In two loops: of one with two values that may be flushed to 0 gcc 12 makes no vectors. */
+#define ADADELTA(tag, TAG, S, C, load, store, R, P, ...)                                         \
+  static void adadelta_##tag(const tv_optimize *job, const tv_optimize_tensor *t, int64_t begin, \
+                             int64_t end) {                                                      \
+    const S *const value = t->value, *const gradient = t->gradient;                              \
+    S *const value_out = t->value_out;                                                           \
+    P *const square_out = t->slot_out[0], *const moved_out = t->slot_out[1];                     \
+    const P *const square = slot_before(t->slot[0], square_out, begin, end, sizeof(P));          \
+    const P *const moved = slot_before(t->slot[1], moved_out, begin, end, sizeof(P));            \
+    const P by = (P)job->decay, rest = (P)(1 - job->decay), epsilon = (P)job->epsilon;           \
+    const C rate = (P)job->learning_rate;                                                        \
+    DECAYS(C, P);                                                                                \
+    INDEPENDENT for (int64_t i = begin; i < end; i++) {                                          \
+      DECAYED(C, load)                                                                           \
+      const P size = tvi_abs(g);                                                                 \
+      square_out[i] = tvi_flush(square[i] * by + size * size * rest);                            \
+      (void)w;                                                                                   \
+    }                                                                                            \
+    INDEPENDENT for (int64_t i = begin; i < end; i++) {                                          \
+      DECAYED(C, load)                                                                           \
+      const C d = g * (C)(tvi_sqrt(moved[i] + epsilon) / tvi_sqrt(square_out[i] + epsilon));     \
+      const P far = tvi_abs(d);                                                                  \
+      value_out[i] = store(w - d * rate);                                                        \
+      moved_out[i] = tvi_flush(moved[i] * by + far * far * rest);                                \
+    }                                                                                            \
+  }
+
+#define LION(tag, TAG, S, C, load, store, R, P, ...)                                         \
+  static void lion_##tag(const tv_optimize *job, const tv_optimize_tensor *t, int64_t begin, \
+                         int64_t end) {                                                      \
+    const S *const value = t->value, *const gradient = t->gradient;                          \
+    S *const value_out = t->value_out;                                                       \
+    C *const mean_out = t->slot_out[0];                                                      \
+    const C *const mean = slot_before(t->slot[0], mean_out, begin, end, sizeof(C));          \
+    const C beta1 = (P)job->beta1, rest1 = (P)(1 - job->beta1);                              \
+    const C beta2 = (P)job->beta2, rest2 = (P)(1 - job->beta2);                              \
+    const C rate = (P)job->learning_rate;                                                    \
+    DECAYS(C, P);                                                                            \
+    INDEPENDENT for (int64_t i = begin; i < end; i++) {                                      \
+      DECAYED(C, load)                                                                       \
+      const C towards = mean[i] * beta1 + g * rest1;                                         \
+      value_out[i] = store(w - tvi_sign(towards) * rate);                                    \
+      mean_out[i] = tvi_flush(mean[i] * beta2 + g * rest2);                                  \
+    }                                                                                        \
+  }
+
+FLOAT(SGD, )
+COMPLEX(SGD, )
+FLOAT(ADAM, )
+COMPLEX(ADAM, )
+FLOAT(SGD_MORE, )
+COMPLEX(SGD_MORE, )
+FLOAT(ADAM_MORE, )
+COMPLEX(ADAM_MORE, )
+FLOAT(RMSPROP, )
+COMPLEX(RMSPROP, )
+FLOAT(ADAGRAD, )
+COMPLEX(ADAGRAD, )
+FLOAT(ADADELTA, )
+COMPLEX(ADADELTA, )
+FLOAT(LION, )
+COMPLEX(LION, )
+
+#define SGD_STEP(tag, TAG, ...) [TV_##TAG] = sgd_##tag,
+#define ADAM_STEP(tag, TAG, ...) [TV_##TAG] = adam_##tag,
+#define SGD_MORE_STEP(tag, TAG, ...) [TV_##TAG] = sgd_more_##tag,
+#define ADAM_MORE_STEP(tag, TAG, ...) [TV_##TAG] = adam_more_##tag,
+#define RMSPROP_STEP(tag, TAG, ...) [TV_##TAG] = rmsprop_##tag,
+#define ADAGRAD_STEP(tag, TAG, ...) [TV_##TAG] = adagrad_##tag,
+#define ADADELTA_STEP(tag, TAG, ...) [TV_##TAG] = adadelta_##tag,
+#define LION_STEP(tag, TAG, ...) [TV_##TAG] = lion_##tag,
+#define OF_ALL(STEP) \
+  { FLOAT(STEP, ) COMPLEX(STEP, ) }
+static tvi_step *const steps[TVI_PLAIN_STEP + 2][TV_DTYPE_COUNT] = {
+    [TV_OPTIMIZE_SGD] = OF_ALL(SGD_MORE_STEP),
+    [TV_OPTIMIZE_ADAM] = OF_ALL(ADAM_MORE_STEP),
+    [TV_OPTIMIZE_RMSPROP] = OF_ALL(RMSPROP_STEP),
+    [TV_OPTIMIZE_ADAGRAD] = OF_ALL(ADAGRAD_STEP),
+    [TV_OPTIMIZE_ADADELTA] = OF_ALL(ADADELTA_STEP),
+    [TV_OPTIMIZE_LION] = OF_ALL(LION_STEP),
+    [TVI_PLAIN_STEP + TV_OPTIMIZE_SGD] = OF_ALL(SGD_STEP),
+    [TVI_PLAIN_STEP + TV_OPTIMIZE_ADAM] = OF_ALL(ADAM_STEP)};

@@ -93,8 +93,11 @@ static tv_tensor *sgd(tvi_update *u, tv_tensor *w, tv_tensor *g) {
 
 static bool sgd_is_local(const tvi_settings *with) { return with->momentum == 0; }
 
-const tvi_method tvi_sgd = {
-    .kind = "sgd", .slots = sgd_slots, .update = sgd, .is_local = sgd_is_local};
+const tvi_method tvi_sgd = {.kind = "sgd",
+                            .fused = TV_OPTIMIZE_SGD,
+                            .slots = sgd_slots,
+                            .update = sgd,
+                            .is_local = sgd_is_local};
 
 /* Adam ----------------------------------------------------------------------------------------- */
 
@@ -121,8 +124,10 @@ static tv_tensor *adam(tvi_update *u, tv_tensor *w, tv_tensor *g) {
   return tv_subtract(w, scaled(tv_divide(m, tv_add(root, tv_scalar(with->epsilon))), rate));
 }
 
-const tvi_method tvi_adam = {.kind = "adam", .slots = adam_slots, .update = adam};
-const tvi_method tvi_adamw = {.kind = "adamw", .slots = adam_slots, .update = adam};
+const tvi_method tvi_adam = {
+    .kind = "adam", .fused = TV_OPTIMIZE_ADAM, .slots = adam_slots, .update = adam};
+const tvi_method tvi_adamw = {
+    .kind = "adamw", .fused = TV_OPTIMIZE_ADAM, .slots = adam_slots, .update = adam};
 
 /* RMSprop -------------------------------------------------------------------------------------- */
 
@@ -146,7 +151,8 @@ static tv_tensor *rmsprop(tvi_update *u, tv_tensor *w, tv_tensor *g) {
   return tv_subtract(w, scaled(gathered(u, 1, with->momentum, d), u->rate));
 }
 
-const tvi_method tvi_rmsprop = {.kind = "rmsprop", .slots = rmsprop_slots, .update = rmsprop};
+const tvi_method tvi_rmsprop = {
+    .kind = "rmsprop", .fused = TV_OPTIMIZE_RMSPROP, .slots = rmsprop_slots, .update = rmsprop};
 
 /* Adagrad -------------------------------------------------------------------------------------- */
 
@@ -174,6 +180,7 @@ static double adagrad_first(const tvi_settings *with, int slot) {
 }
 
 const tvi_method tvi_adagrad = {.kind = "adagrad",
+                                .fused = TV_OPTIMIZE_ADAGRAD,
                                 .slots = adagrad_slots,
                                 .update = adagrad,
                                 .is_local = adagrad_is_local,
@@ -188,15 +195,17 @@ static int adadelta_slots(const tvi_settings *with, tvi_slot_kind *kinds) {
 
 static tv_tensor *adadelta(tvi_update *u, tv_tensor *w, tv_tensor *g) {
   const tvi_settings *const with = u->with;
-  tv_tensor *const epsilon = tv_scalar(with->epsilon), *const before = u->before[1];
+  tv_tensor *const epsilon = tv_scalar(with->epsilon);
   tv_tensor *const v = mean(u, 0, with->decay, size_squared(g));
-  tv_tensor *const top = before ? tv_sqrt(tv_add(before, epsilon)) : tv_scalar(sqrt(with->epsilon));
+  tv_tensor *const before = u->before[1] ? u->before[1] : tv_zeros_like(v);
+  tv_tensor *const top = tv_sqrt(tv_add(before, epsilon));
   tv_tensor *const d = tv_multiply(g, tv_divide(top, tv_sqrt(tv_add(v, epsilon))));
   mean(u, 1, with->decay, size_squared(d));
   return tv_subtract(w, scaled(d, u->rate));
 }
 
-const tvi_method tvi_adadelta = {.kind = "adadelta", .slots = adadelta_slots, .update = adadelta};
+const tvi_method tvi_adadelta = {
+    .kind = "adadelta", .fused = TV_OPTIMIZE_ADADELTA, .slots = adadelta_slots, .update = adadelta};
 
 /* Lion ----------------------------------------------------------------------------------------- */
 
@@ -213,7 +222,8 @@ static tv_tensor *lion(tvi_update *u, tv_tensor *w, tv_tensor *g) {
   return tv_subtract(w, scaled(d, u->rate));
 }
 
-const tvi_method tvi_lion = {.kind = "lion", .slots = lion_slots, .update = lion};
+const tvi_method tvi_lion = {
+    .kind = "lion", .fused = TV_OPTIMIZE_LION, .slots = lion_slots, .update = lion};
 
 /* What they have in common --------------------------------------------------------------------- */
 

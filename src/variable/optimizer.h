@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <tensorvar/backend.h>
 #include <tensorvar/optimizer.h>
 
 #include "schedule.h"
@@ -17,20 +18,19 @@ enum { TVI_MOST_SLOTS = 3 };
 
 /* What options say, as numbers: truths are 0 and 1. A method reads those of its own; the rest are
  * 0. Checkpoints know them by these names. */
-#define TVI_SETTINGS(EACH)                                                               \
-  EACH(momentum)                                                                         \
-  EACH(dampening)                                                                        \
-  EACH(nesterov)                                                                         \
-  EACH(rate_in_momentum)                                                                 \
-  EACH(beta1)                                                                            \
-  EACH(beta2)                                                                            \
-  EACH(epsilon)                                                                          \
-  EACH(epsilon_inside)                                                                   \
-  EACH(amsgrad)                                                                          \
-  EACH(decay)                                                                            \
-  EACH(centered)                                                                         \
-  EACH(initial) EACH(rate_decay) EACH(weight_decay) EACH(decoupled_decay) EACH(maximize) \
-      EACH(lazy)
+#define TVI_SETTINGS(EACH) \
+  EACH(momentum)           \
+  EACH(dampening)          \
+  EACH(nesterov)           \
+  EACH(rate_in_momentum)   \
+  EACH(beta1)              \
+  EACH(beta2)              \
+  EACH(epsilon)            \
+  EACH(epsilon_inside)     \
+  EACH(amsgrad)            \
+  EACH(decay)              \
+  EACH(centered)           \
+  EACH(initial) EACH(rate_decay) EACH(weight_decay) EACH(decoupled_decay) EACH(maximize) EACH(lazy)
 #define TVI_SETTING(name) double name;
 typedef struct tvi_settings {
   TVI_SETTINGS(TVI_SETTING)
@@ -54,6 +54,7 @@ typedef struct {
 
 typedef struct tvi_method {
   const char *kind;
+  tv_optimize_kind fused; /* what a device's slot knows it by */
   /* Which slots these settings ask for; their number. */
   int (*slots)(const tvi_settings *with, tvi_slot_kind *kinds);
   /* What becomes of w, by public ops: g is a descent direction, decayed if it was to be. */

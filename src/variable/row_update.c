@@ -142,7 +142,8 @@ static tv_status rounds_make(const tvi_row_update *s, rounds *r) {
 }
 
 /* One round: the rows now, what the op makes of them, and the difference added. */
-static bool play(const tvi_row_update *s, tv_tensor *whole, int64_t n_entries, const int64_t *entries) {
+static bool play(const tvi_row_update *s, tv_tensor *whole, int64_t n_entries,
+                 const int64_t *entries) {
   int64_t n_words = 1;
   const tv_dtype word = words_of(whole->dtype, &n_words);
   tv_memory_options o = TV_MEMORY_OPTIONS;
@@ -239,11 +240,11 @@ tv_tensor *tvi_row_update_once(const char *who, tv_tensor *rows, tv_tensor **pla
 
 bool tvi_row_update_set(const char *who, tv_tensor *whole, tv_tensor *positions, tv_tensor *rows) {
   const tvi_row_update s = {.who = who,
-                      .how = TV_SET,
-                      .n = whole->shape[0],
-                      .inner = whole->shape[0] ? whole->size / whole->shape[0] : 0,
-                      .positions = ready(who, positions),
-                      .updates = ready(who, rows)};
+                            .how = TV_SET,
+                            .n = whole->shape[0],
+                            .inner = whole->shape[0] ? whole->size / whole->shape[0] : 0,
+                            .positions = ready(who, positions),
+                            .updates = ready(who, rows)};
   if (!s.positions || !s.updates) return false;
   if (s.updates->size == 0) return true;
   tv_tensor *const shaped = tv_reshape(s.updates, TV_SHAPE(s.positions->size, s.inner));

@@ -111,11 +111,11 @@ static bool scatter_rows(tvi_writing *w, tv_update how, tv_tensor *indices, tv_t
     return tvi_fail(TV_ESHAPE, "%s: Variable '%s' is 0-d and has no rows", w->who, v->name);
   if (!expects(w, indices->rank, indices->shape, 1, shape, &rank)) return false;
   tvi_row_update s = {.who = w->who,
-                .how = how,
-                .n = v->value->shape[0],
-                .inner = product(v->rank - 1, v->value->shape + 1),
-                .positions = tvi_scope_own(
-                    tvi_positions(w->who, "index", indices, v->device, v->value->shape[0], true))};
+                      .how = how,
+                      .n = v->value->shape[0],
+                      .inner = product(v->rank - 1, v->value->shape + 1),
+                      .positions = tvi_scope_own(tvi_positions(w->who, "index", indices, v->device,
+                                                               v->value->shape[0], true))};
   w->rows = s.positions;
   return s.positions && scatter(w, &s, updates, rank, shape);
 }
@@ -130,10 +130,10 @@ static bool scatter_nd(tvi_writing *w, tv_update how, tv_tensor *indices, tv_ten
   if (!positions || !expects(w, indices->rank - 1, indices->shape, n_axes, shape, &rank))
     return false;
   tvi_row_update s = {.who = w->who,
-                .how = how,
-                .n = product(n_axes, v->value->shape),
-                .inner = product(v->rank - n_axes, v->value->shape + n_axes),
-                .positions = positions};
+                      .how = how,
+                      .n = product(n_axes, v->value->shape),
+                      .inner = product(v->rank - n_axes, v->value->shape + n_axes),
+                      .positions = positions};
   return scatter(w, &s, updates, rank, shape);
 }
 

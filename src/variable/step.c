@@ -21,10 +21,12 @@
 #include "memory.h"
 #include "optimizer.h"
 #include "rows.h"
+#include "scaler.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
 #include "thread.h"
+#include "treatment.h"
 #include "variable.h"
 
 static const char who[] = "optimizer_step";
@@ -86,20 +88,15 @@ static tv_tensor *composed(const tv_optimizer *o, prepared *p, tv_tensor *g) {
  */
 
 /* Whether a slot that knows no more than what there was first can do it. */
-static bool is_plain(const tvi_settings *with) {
-  return with->dampening == 0 && with->rate_in_momentum == 0 && with->epsilon_inside == 0 &&
-         with->amsgrad == 0 && with->weight_decay == 0 && with->decoupled_decay == 0 &&
-         with->maximize == 0;
-}
-
-static bool is_adam(const tv_optimizer *o) {
-  return o->method == &tvi_adam || o->method == &tvi_adamw;
+static bool is_plain(const tv_optimizer *o, const tvi_settings *with) {
+  return o->method->fused <= TV_OPTIMIZE_ADAM && with->dampening == 0 &&
+         with->rate_in_momentum == 0 && with->epsilon_inside == 0 && with->amsgrad == 0 &&
+         with->weight_decay == 0 && with->decoupled_decay == 0 && with->maximize == 0;
 }
 
 static bool is_fused(const tv_optimizer *o, const prepared *p) {
   const tv_backend *const backend = &tvi_device_at(p->variable->device)->backend;
-  return backend->optimize && (o->method == &tvi_sgd || is_adam(o)) &&
-         (backend->takes_more_steps || is_plain(&p->with));
+  return backend->optimize && (backend->takes_more_steps || is_plain(o, &p->with));
 }
 
 /* x in C order, ready to be read by the thread's stream; the step's scope's. */
@@ -140,10 +137,12 @@ static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   tv_tensor *const y = !is_done ? NULL : is_in_place ? v->value : output(v, v->dtype);
   if (!y) return NULL;
   t->value_out = y->data;
-  if (is_adam(o)) {
-    const double steps = (double)(p->member->steps + 1);
+  const double steps = (double)(p->member->steps + 1);
+  if (o->method->fused == TV_OPTIMIZE_ADAM) {
     t->unbias1 = 1 - pow(o->with.beta1, steps);
     t->unbias2 = 1 - pow(o->with.beta2, steps);
+  } else {
+    t->unbias1 = 1 + (steps - 1) * o->with.rate_decay;
   }
   t->dtype = v->dtype;
   return y;
@@ -161,7 +160,7 @@ static tv_status run(const tv_optimizer *o, const prepared *first, int n, prepar
                      tv_optimize_tensor *tensors) {
   const tvi_settings *const with = &first->with;
   const tv_device device = first->variable->device;
-  tv_optimize job = {.kind = is_adam(o) ? TV_OPTIMIZE_ADAM : TV_OPTIMIZE_SGD,
+  tv_optimize job = {.kind = o->method->fused,
                      .learning_rate = first->rate,
                      .momentum = with->momentum,
                      .nesterov = with->nesterov != 0,
@@ -169,10 +168,13 @@ static tv_status run(const tv_optimizer *o, const prepared *first, int n, prepar
                      .beta2 = with->beta2,
                      .epsilon = with->epsilon,
                      .tensors = tensors,
-                     .is_plain = is_plain(with),
+                     .is_plain = is_plain(o, with),
                      .dampening = with->dampening,
                      .rate_in_momentum = with->rate_in_momentum != 0,
-                     .epsilon_hat = with->epsilon_inside != 0,
+                     .epsilon_inside = with->epsilon_inside != 0,
+                     .decay = with->decay,
+                     .initial = with->initial,
+                     .centered = with->centered != 0,
                      .amsgrad = with->amsgrad != 0,
                      .weight_decay = with->weight_decay,
                      .decoupled_decay = with->decoupled_decay,
@@ -299,10 +301,9 @@ static bool prepare(const tv_optimizer *o, double rate, prepared *p, tv_tensor *
   p->with.weight_decay = p->member->weight_decay;
   p->with.decoupled_decay = p->member->decoupled_decay;
   p->rate = rate * p->member->rate_factor;
-  if (!fits(p->variable, g)) return false;
-  p->value = is_of_rows(p, g) ? prepared_rows(o, p, g)
-             : is_fused(o, p) ? planned(o, p, g)
-                              : composed(o, p, g);
+  p->value = is_of_rows(p, g)                                   ? prepared_rows(o, p, g)
+             : is_fused(o, p) && g->dtype == p->variable->dtype ? planned(o, p, g)
+                                                                : composed(o, p, g);
   return p->value != NULL;
 }
 
@@ -350,8 +351,10 @@ static void release_old(prepared *p) {
   for (int j = 0; j < TVI_MOST_SLOTS; j++) tv_release(p->slot[j]);
 }
 
+/* `treated` is what is applied of gradients that fit. */
 static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients,
-                 tv_variable **sorted, prepared *all, tv_optimize_tensor *tensors) {
+                 tv_tensor *const *treated, tv_variable **sorted, prepared *all,
+                 tv_optimize_tensor *tensors) {
   if (!sort_by_address(n, variables, sorted)) return false;
   pthread_mutex_lock(&o->lock);
   for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
@@ -361,7 +364,7 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   for (int k = 0; k < n && is_done; k++) {
     all[k] =
         (prepared){.variable = variables[k], .member = tvi_optimizer_member(o, variables[k], k)};
-    is_done = prepare(o, rate, &all[k], gradients[k]);
+    is_done = fits(variables[k], gradients[k]) && prepare(o, rate, &all[k], treated[k]);
   }
   is_done = is_done && run_all(o, false, n, all, tensors) && put_rows(o, false, n, all);
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
@@ -379,8 +382,9 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   return is_done;
 }
 
-tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables,
-                            tv_tensor *const *gradients) {
+tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *variables,
+                                 tv_tensor *const *gradients, const tv_step_options *options) {
+  tv_step_options with;
   if (!o) return tvi_null_status(who, "optimizer");
   if (n < 0) return tvi_fail_status(TV_EVALUE, "%s: n is %d", who, n);
   if (n && (!variables || !gradients))
@@ -389,21 +393,35 @@ tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variable
     if (!variables[k] || !gradients[k])
       return tvi_null_status(who, variables[k] ? "a gradient" : "a Variable");
   tv_scope scope;
-  tv_status status = tvi_scope_open(&scope);
+  tv_status status = tvi_treatment_of(who, options, &with);
+  if (!status) status = tvi_scope_open(&scope);
   if (status) return status;
+  bool is_finite = true;
   tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
+  tv_tensor **const treated = tvi_calloc(n, sizeof *treated);
   prepared *const all = tvi_calloc(n, sizeof *all);
   tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
-  if (!sorted || !all || !tensors)
+  if (!sorted || !treated || !all || !tensors)
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  else if (!step(o, n, variables, gradients, sorted, all, tensors))
+  for (int k = 0; k < n && !status; k++) treated[k] = gradients[k];
+  if (!status) status = tvi_treated(who, &with, n, treated, &is_finite);
+  if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
     status = tvi_failure();
   tvi_self.paused--;
   tvi_free(tensors);
   tvi_free(all);
+  tvi_free(treated);
   tvi_free(sorted);
   tvi_scope_close(&scope);
   tv_site_set(NULL, 0);
-  return status;
+  if (status) return status;
+  if (with.scaler) tvi_scaler_update(with.scaler, is_finite);
+  if (with.is_skipped) *with.is_skipped = !is_finite;
+  return TV_OK;
+}
+
+tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables,
+                            tv_tensor *const *gradients) {
+  return tv_optimizer_step_with(o, n, variables, gradients, NULL);
 }

@@ -339,3 +339,126 @@ FORMULAS = {
 def test_a_hundred_steps_are_the_formulas(name, problem):
     new, options, start = FORMULAS[name]
     run(new, options, problem, start)
+
+
+# Rows ---------------------------------------------------------------------------------------------
+
+_declare("tv_scatter_rows", _p, _p, _p, ctypes.c_int64)
+I64 = 4
+
+
+def _rows_step(ours, indices, values):
+    indices, values = np.ascontiguousarray(indices), np.ascontiguousarray(values)
+    with Scope():
+        i = lib.tv_tensor_from_memory(indices.ctypes.data, I64, 1, sizes(indices.shape), None)
+        v = lib.tv_tensor_from_memory(values.ctypes.data, F64, 2, sizes(values.shape), None)
+        x = lib.tv_scatter_rows(i, v, ours.shape[0])
+        lib.tv_optimizer_step(ours.o, 1, ctypes.byref(_p(ours.v)), ctypes.byref(_p(x)))
+    return ours.w()
+
+
+@pytest.mark.parametrize("name, new, options, make", [
+    ("SparseAdam", "tv_adam_new", ADAM(learning_rate=.01, beta1=.9, beta2=.99, epsilon=1e-4, epsilon_hat=True,
+                                       lazy=True), lambda p: T.SparseAdam(p, lr=.01, betas=(.9, .99), eps=1e-4)),
+    ("SGD", "tv_sgd_new", SGD(learning_rate=.01), lambda p: T.SGD(p, lr=.01)),
+    ("Adagrad", "tv_adagrad_new", ADAGRAD(learning_rate=.01, epsilon=1e-10), lambda p: T.Adagrad(p, lr=.01)),
+    ("Adam", "tv_adam_new", ADAM(learning_rate=.01, beta1=.9, beta2=.99, epsilon=1e-8),
+     lambda p: T.Adam(p, lr=.01, betas=(.9, .99))),
+    ("momentum", "tv_sgd_new", SGD(learning_rate=.01, momentum=.9), lambda p: T.SGD(p, lr=.01, momentum=.9))])
+def test_rows_are_pytorchs_sparse_gradients(name, new, options, make):
+    """Lazy against SparseAdam; the others against sparse gradients where PyTorch takes them, else dense ones."""
+    rng = np.random.default_rng(5)
+    w = rng.normal(size=(50, 3))
+    ours, (_, o, p) = Ours(new, options, w), theirs(make, w)
+    for t in range(STEPS):
+        indices, values = rng.integers(0, 50, 8), rng.normal(size=(8, 3))
+        indices[1] = indices[0]
+        g = torch.sparse_coo_tensor(torch.tensor([indices.tolist()]), torch.tensor(values.tolist(), dtype=torch.float64),
+                                    w.shape)
+        p.grad = g if name in ("SparseAdam", "SGD", "Adagrad") else g.to_dense()
+        o.step()
+        assert differ(_rows_step(ours, indices, values), np.array(p.detach().tolist())) < WITHIN
+
+
+# L-BFGS -------------------------------------------------------------------------------------------
+
+LOSS = ctypes.CFUNCTYPE(_int, _p, _int, ctypes.POINTER(_p), ctypes.POINTER(_double), ctypes.POINTER(_p))
+_declare("tv_lbfgs_new", _p, _p)
+_declare("tv_lbfgs_step", _int, _p, _int, _p, LOSS, _p, _p)
+_declare("tv_lbfgs_iterations", ctypes.c_int64, _p)
+_declare("tv_lbfgs_evaluations", ctypes.c_int64, _p)
+_declare("tv_lbfgs_release", None, _p)
+
+
+class LBFGS(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("learning_rate", _double), ("iterations", _int), ("evaluations", _int),
+                ("least_gradient", _double), ("least_change", _double), ("history", _int), ("line_search", _bool)]
+
+
+def _valley(w):
+    """Rosenbrock's, in as many dimensions as there are."""
+    a, b = w[:-1], w[1:]
+    g = np.zeros_like(w)
+    g[:-1] = -2 * (1 - a) - 400 * a * (b - a * a)
+    g[1:] += 200 * (b - a * a)
+    return np.sum((1 - a) ** 2 + 100 * (b - a * a) ** 2), g
+
+
+def _regression(w):
+    z = _x @ w
+    p = 1 / (1 + np.exp(-z))
+    return np.mean(np.logaddexp(0, z) - _label * z) + .01 * w @ w, _x.T @ (p - _label) / 40 + .02 * w
+
+
+SMOOTH = {
+    "quadratic": (_rng.normal(size=6) * 3, lambda w: (w @ _curvatures @ w / 2, _curvatures @ w)),
+    "valley": (np.array([-1.2, 1, -.5, .8]), _valley),
+    "regression": (_rng.normal(size=5) * 2, _regression),
+}
+
+
+@pytest.mark.parametrize("problem", SMOOTH)
+@pytest.mark.parametrize("line_search", [True, False])
+@pytest.mark.parametrize("history", [100, 2])
+def test_lbfgs_is_pytorchs(problem, line_search, history):
+    """Steps of four iterations each, until both have come to the end. Without a search the quadratic needs a
+    large rate: with .1, PyTorch's own steps from starts 1e-14 apart end 5e-3 apart."""
+    w, function = SMOOTH[problem]
+    rate = 1. if line_search else {"valley": .01, "quadratic": .5, "regression": .1}[problem]
+    p = torch.nn.Parameter(torch.tensor(w.tolist(), dtype=torch.float64))
+    o = torch.optim.LBFGS([p], lr=rate, max_iter=4, max_eval=40, history_size=history,
+                          line_search_fn="strong_wolfe" if line_search else None)
+
+    def closure():
+        loss, g = function(np.array(p.detach().tolist()))
+        p.grad = torch.tensor(g.tolist(), dtype=torch.float64)
+        return torch.tensor(loss, dtype=torch.float64)
+
+    v = lib.tv_variable_new_from_memory(w.ctypes.data, F64, 1, sizes(w.shape), None)
+    options = LBFGS(ctypes.sizeof(LBFGS), rate, 4, 40, 1e-7, 1e-9, history, line_search)
+    ours = lib.tv_lbfgs_new(ctypes.byref(options))
+
+    def values():
+        out = np.empty(w.shape)
+        with Scope():
+            lib.tv_tensor_copy_out(lib.tv_read(v), out.ctypes.data, out.nbytes)
+        return out
+
+    @LOSS
+    def loss_of(user, n, variables, loss, gradients):
+        loss[0], g = function(values())
+        gradients[0] = lib.tv_tensor_from_memory(np.ascontiguousarray(g).ctypes.data, F64, 1, sizes(w.shape), None)
+        return 0
+
+    for _ in range(25):
+        first = _double()
+        with Scope():
+            lib.tv_lbfgs_step(ours, 1, ctypes.byref(_p(v)), loss_of, None, ctypes.byref(first))
+        theirs_first = float(o.step(closure))
+        assert abs(first.value - theirs_first) < WITHIN * max(1, abs(theirs_first))
+        assert differ(values(), np.array(p.detach().tolist())) < WITHIN
+    state = o.state[p]
+    assert lib.tv_lbfgs_iterations(ours) == state["n_iter"]
+    assert lib.tv_lbfgs_evaluations(ours) == state["func_evals"]
+    lib.tv_lbfgs_release(ours)
+    lib.tv_variable_release(v)

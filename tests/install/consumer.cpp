@@ -65,16 +65,58 @@ static bool options_work() {
   tv_schedule schedule = TV_SCHEDULE;
   tv_plateau plateau = TV_PLATEAU;
   if (tv_plateau_update(&plateau, 1, tv_schedule_at(&schedule, 3)) != .01) return false;
+  tv_scaler_options scaling = TV_SCALER_OPTIONS;
+  tv_scaler *scaler = tv_scaler_new(&scaling);
+  tv_step_options with = TV_STEP_OPTIONS;
+  with.scaler = scaler;
+  with.clip_norm = 1;
   for (tv_optimizer *optimizer : all) {
     tv_optimizer_set_schedule(optimizer, &schedule);
     tv_optimizer_set_group(optimizer, 1, &v, &group);
-    tv_optimizer_step(optimizer, 1, &v, &g);
+    tv_optimizer_step_with(optimizer, 1, &v, &g, &with);
     tv_optimizer_release(optimizer);
   }
+  tv_scaler_release(scaler);
   double value = 2;
   tv_item_f64(tv_read(v), &value);
   tv_variable_release(v);
   return value >= 0 && value < 1;
+}
+
+static bool averages_work() {
+  tv_average_options options = TV_AVERAGE_OPTIONS;
+  tv_average *average = tv_average_new(&options);
+  tv_accumulator *sum = tv_accumulator_new();
+  tv_variable *v = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), nullptr);
+  tv_tensor *g = tv_ones(TV_F32, TV_SHAPE(2));
+  const bool is_right =
+      tv_average_update(average, 1, &v) == TV_OK && tv_average_swap(average, 1, &v) == TV_OK &&
+      tv_accumulator_add(sum, 1, &g) == TV_OK && tv_accumulator_mean(sum, 1, &g) == TV_OK;
+  tv_variable_release(v);
+  tv_accumulator_release(sum);
+  tv_average_release(average);
+  return is_right;
+}
+
+static tv_status quadratic(void *, int n, tv_variable *const *variables, double *loss,
+                           tv_tensor **gradients) {
+  tv_tape *tape = tv_tape_begin(nullptr);
+  tv_tensor *y = tv_sum(tv_square(tv_read(variables[0])), TV_ALL_AXES);
+  tv_tape_gradient(tape, y, n, variables, gradients);
+  tv_tape_end(tape);
+  return tv_item_f64(y, loss);
+}
+
+static bool lbfgs_works() {
+  tv_lbfgs_options options = TV_LBFGS_OPTIONS;
+  tv_lbfgs *lbfgs = tv_lbfgs_new(&options);
+  tv_variable *v = tv_variable_new(tv_ones(TV_F64, TV_SHAPE(2)), nullptr);
+  double loss = 0;
+  const bool is_right =
+      tv_lbfgs_step(lbfgs, 1, &v, quadratic, nullptr, &loss) == TV_OK && loss == 2;
+  tv_variable_release(v);
+  tv_lbfgs_release(lbfgs);
+  return is_right;
 }
 
 static bool masks_work() {
@@ -242,8 +284,9 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & rows_work() & writes_work() &
-                        constraints_work() & own_ops_work() & norm_works() & files_work();
+                        options_work() & averages_work() & lbfgs_works() & masks_work() &
+                        rows_work() & writes_work() & constraints_work() & own_ops_work() &
+                        norm_works() & files_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
