@@ -41,6 +41,7 @@
 #include <tensorvar/loss.h>
 #include <tensorvar/norm.h>
 #include <tensorvar/npy.h>
+#include <tensorvar/npz.h>
 #include <tensorvar/ops.h>
 #include <tensorvar/optimizer.h>
 #include <tensorvar/print.h>

@@ -95,11 +95,32 @@ static bool files_work() {
   return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
 }
 
+static bool archives_work() {
+  tv_npz_options open = TV_NPZ_OPTIONS;
+  tv_npz_save_options save = TV_NPZ_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  const char *names[] = {"a", "b"};
+  tv_tensor *two[] = {tv_ones(TV_F32, TV_SHAPE(2)), tv_zeros(TV_I8, TV_SHAPE(3))}, *all[2];
+  save.durable = false;
+  open.max_members = 2;
+  tv_npz_save("consumer.npz", 2, names, two, &save);
+  tv_npz *z = tv_npz_open("consumer.npz", &open);
+  const bool is_right = tv_npz_count(z) == 2 && tv_npz_has(z, tv_npz_name(z, 1)) &&
+                        tv_npz_info(z, "a", nullptr, &layout) == TV_OK && layout.shape[0] == 2 &&
+                        tv_npz_read_all(z, nullptr, all) == TV_OK && tv_npz_read(z, "b", nullptr) &&
+                        tv_npz_verify(z) == TV_OK && tv_npz_load("consumer.npz", "a", nullptr);
+  tv_npz_release(tv_npz_retain(z));
+  tv_npz_release(z);
+  std::remove("consumer.npz");
+  return is_right;
+}
+
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & norm_works() & files_work();
+                        options_work() & masks_work() & norm_works() & files_work() &
+                        archives_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
