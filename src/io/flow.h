@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <tensorvar/npy.h>
 
+#include "file.h"
+
 typedef struct tvi_source {
   const char *who;
   int64_t left;          /* bytes from here on, -1 if unknown; counted down by tvi_source_read */
@@ -31,6 +33,15 @@ typedef struct tvi_sink {
   const char *who;
   tv_status (*write)(struct tvi_sink *to, const void *bytes, int64_t n);
 } tvi_sink;
+
+/* A file being replaced. `out` is begun, committed or abandoned by whoever has it. */
+typedef struct tvi_file_sink {
+  tvi_sink sink;
+  tvi_file_out out;
+} tvi_file_sink;
+static inline tv_status tvi_file_sink_write(tvi_sink *to, const void *bytes, int64_t n) {
+  return tvi_file_write(&((tvi_file_sink *)to)->out, bytes, n);
+}
 
 /* Arrays, npy_read.c --------------------------------------------------------------------------- */
 

@@ -143,15 +143,6 @@ tv_status tvi_npy_write_elements(tvi_sink *to, tv_tensor *x) {
   return data ? write_here(to, x, data, steps, false) : tvi_failure();
 }
 
-typedef struct file_sink {
-  tvi_sink sink;
-  tvi_file_out out;
-} file_sink;
-
-static tv_status write_file(tvi_sink *to, const void *bytes, int64_t n) {
-  return tvi_file_write(&((file_sink *)to)->out, bytes, n);
-}
-
 tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options *options) {
   tv_npy_save_options o = TV_NPY_SAVE_OPTIONS;
   tvi_who who;
@@ -160,7 +151,7 @@ tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options 
     if (!tvi_options_fit("npy_save", options->size, sizeof o)) return TV_EVALUE;
     memcpy(&o, options, options->size);
   }
-  file_sink to = {{tvi_who_text(&who, "npy_save", path), write_file}, {0}};
+  tvi_file_sink to = {{tvi_who_text(&who, "npy_save", path), tvi_file_sink_write}, {0}};
   tv_tensor *const packed = tvi_npy_packed(who.text, x);
   if (!packed) return tvi_failure();
   tv_status status = tvi_file_begin(&to.out, who.text, path, o.durable);

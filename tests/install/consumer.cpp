@@ -115,12 +115,36 @@ static bool archives_work() {
   return is_right;
 }
 
+static bool safetensors_work() {
+  tv_safetensors_save_options save = TV_SAFETENSORS_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  const char *names[] = {"a", "b"}, *key = "k", *value = "v", *path = "consumer.safetensors";
+  tv_tensor *two[] = {tv_ones(TV_F32, TV_SHAPE(2)), tv_zeros(TV_I8, TV_SHAPE(3))}, *all[2];
+  save.durable = false;
+  save.n_metadata = 1;
+  save.keys = &key;
+  save.values = &value;
+  tv_safetensors_save(path, 2, names, two, &save);
+  tv_safetensors *f = tv_safetensors_open(path);
+  const bool is_right =
+      tv_safetensors_count(f) == 2 && tv_safetensors_has(f, tv_safetensors_name(f, 1)) &&
+      tv_safetensors_metadata_count(f) == 1 && tv_safetensors_metadata_key(f, 0)[0] == 'k' &&
+      tv_safetensors_metadata_value(f, 0)[0] == 'v' && tv_safetensors_metadata(f, key) &&
+      tv_safetensors_info(f, "a", &layout) == TV_OK && layout.shape[0] == 2 &&
+      tv_safetensors_read_all(f, nullptr, all) == TV_OK && tv_safetensors_read(f, "b", nullptr) &&
+      tv_safetensors_load(path, "a", nullptr);
+  tv_safetensors_release(tv_safetensors_retain(f));
+  tv_safetensors_release(f);
+  std::remove(path);
+  return is_right;
+}
+
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
                         options_work() & masks_work() & norm_works() & files_work() &
-                        archives_work();
+                        archives_work() & safetensors_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
