@@ -172,8 +172,8 @@ tv_tensor *tvi_deferred_new(const tvi_node *given, tv_device device, tv_dtype re
 }
 
 bool tvi_deferred_cast(tv_tensor *x, tv_dtype dtype, tv_tensor **y) {
-  if (x->weak.kind || !tvi_may_defer(x->device, x->rank, x->size, dtype) ||
-      !tvi_is_input(x, x->rank, x->shape))
+  if (x->weak.kind || tvi_is_deferred_rows(x) ||
+      !tvi_may_defer(x->device, x->rank, x->size, dtype) || !tvi_is_input(x, x->rank, x->shape))
     return false;
   const tvi_node node = {.op = TV_STEP_CONVERT, .dtype = x->dtype, .n_inputs = 1, .in = {x}};
   *y = tvi_deferred_new(&node, x->device, dtype, x->rank, x->shape);

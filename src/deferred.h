@@ -11,8 +11,10 @@
 
 #include "tensor.h"
 
+enum { TVI_NODE_ROWS = -2 }; /* of a head that is rows (rows.h): is never an input of another */
+
 typedef struct tvi_node {
-  int op;         /* a row of the op table, or TV_STEP_CONVERT */
+  int op;         /* a row of the op table, TV_STEP_CONVERT, or TVI_NODE_ROWS without inputs */
   tv_dtype dtype; /* that it runs in; of a conversion, what it converts from */
   int n_inputs;
   int n_steps;  /* of the program that computes it, at most: nodes reached twice count twice */
@@ -43,6 +45,11 @@ bool tvi_deferred_cast(tv_tensor *x, tv_dtype dtype, tv_tensor **y);
 
 /* Compute a deferred head, and what else is worth storing on the way. See program.c. */
 tv_status tvi_settle_deferred(tv_tensor *x);
+
+/* Whether x is rows that are to be settled before an op reads them. */
+static inline bool tvi_is_deferred_rows(const tv_tensor *x) {
+  return __builtin_expect(x->rows != NULL, 0) && tvi_is_deferred(x);
+}
 
 /* Make sure that the elements of x are there. TV_ENOMEM, and what the backend says. */
 static inline tv_status tvi_settle(tv_tensor *x) {

@@ -175,6 +175,9 @@ static bool defer(tvi_op op, tv_tensor *const *in, const plan *p, tv_tensor **y)
   int64_t size = 1;
   for (int axis = 0; axis < p->rank; axis++) size *= p->shape[axis];
   if (!tvi_may_defer(p->device, p->rank, size, p->result)) return false;
+  *y = NULL;
+  for (int k = 0; k < row->n_inputs; k++)
+    if (tvi_is_deferred_rows(in[k]) && tvi_settle(in[k])) return true;
   for (int k = 0; k < row->n_inputs; k++)
     if (!tvi_is_deferred(in[k]) && !tvi_is_input(in[k], p->rank, p->shape)) return false;
   tvi_node node = {.op = (int)op, .dtype = p->loop, .n_inputs = row->n_inputs};

@@ -10,8 +10,10 @@
 #include <tensorvar/shape.h>
 
 #include "create.h"
+#include "deferred.h"
 #include "device.h"
 #include "elementwise.h"
+#include "rows.h"
 #include "scope.h"
 #include "status.h"
 #include "stream.h"
@@ -141,32 +143,46 @@ tv_tensor *tv_take(tv_tensor *x, tv_tensor *indices, int64_t axis) {
 static tv_tensor *scatter_gradient(const tvi_saved *s, tv_tensor *g) {
   return tv_take(g, s->in[1], s->numbers[0]);
 }
-static const tvi_rule scatter_rule = {.name = "scatter_rows",
-                                      .in = {{TVI_USES_IN1, scatter_gradient}}};
+const tvi_rule tvi_scatter_rule = {.name = "scatter_rows",
+                                   .in = {{TVI_USES_IN1, scatter_gradient}}};
 
-/* Zeros, to which the entries of g along `axis` are added in the order of the indices. */
+tv_status tvi_scatter_into(const char *who, tv_tensor *x, tv_tensor *positions, int axis,
+                           tv_tensor *out) {
+  if (x->size == 0) return TV_OK;
+  tv_tensor *const from = tvi_tensor_compact(who, x);
+  if (!from) return tvi_failure();
+  tv_gather job = gather_job(x->dtype, out->rank, out->shape, axis, positions->size);
+  job.in = from->data;
+  job.indices = (const int64_t *)(const void *)positions->data;
+  job.out = out->data;
+  tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
+  const bool is_done =
+      !tvi_stream_reads(from) && !tvi_stream_reads(positions) &&
+      !TVI_CALL(on, scatter_add, who, x->dtype, &job, tvi_stream_now(tvi_tensor_on(x)));
+  tv_release(from);
+  return is_done ? TV_OK : tvi_failure();
+}
+
+tv_tensor *tvi_scattered(const char *who, tv_tensor *x, tv_tensor *positions, int axis, int rank,
+                         const int64_t *shape) {
+  if (tvi_settle(x)) return NULL;
+  tv_tensor *const y = tvi_zeros(who, tvi_tensor_on(x), x->dtype, rank, shape);
+  if (!y || !tvi_scatter_into(who, x, positions, axis, y)) return y;
+  tv_release(y);
+  return NULL;
+}
+
+/* Zeros, to which the entries of g along `axis` are added in the order of the indices. Along axis 0
+ * nobody need ever ask for the zeros. */
 static tv_tensor *scatter_rows(tv_tensor *g, tv_tensor *indices, int axis, const tvi_spec *to) {
   tv_tensor *const positions =
       tvi_positions("scatter_rows", "index", indices, tvi_tensor_on(g), to->shape[axis], true);
-  tv_tensor *const from = positions ? tvi_tensor_compact("scatter_rows", g) : NULL;
-  tv_tensor *y =
-      from ? tvi_zeros("scatter_rows", tvi_tensor_on(g), g->dtype, to->rank, to->shape) : NULL;
-  if (y && from->size) {
-    tv_gather job = gather_job(g->dtype, to->rank, to->shape, axis, positions->size);
-    job.in = from->data;
-    job.indices = (const int64_t *)(const void *)positions->data;
-    job.out = y->data;
-    tvi_device *const on = tvi_device_at(tvi_tensor_on(g));
-    if (tvi_stream_reads(from) || tvi_stream_reads(positions) ||
-        TVI_CALL(on, scatter_add, "scatter_rows", g->dtype, &job,
-                 tvi_stream_now(tvi_tensor_on(g)))) {
-      tv_release(y);
-      y = NULL;
-    }
-  }
-  tv_release(from);
+  tv_tensor *y = NULL;
+  if (positions)
+    y = axis == 0 ? tvi_rows_new("scatter_rows", positions, g, to->shape[0], false)
+                  : tvi_scattered("scatter_rows", g, positions, axis, to->rank, to->shape);
   tv_release(positions);
-  return tvi_finish(&scatter_rule, y, 2, (tv_tensor *const[]){g, indices}, 1, &(int64_t){axis});
+  return tvi_finish(&tvi_scatter_rule, y, 2, (tv_tensor *const[]){g, indices}, 1, &(int64_t){axis});
 }
 
 /* One-hot rows ------------------------------------------------------------------------------- */

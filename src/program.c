@@ -17,6 +17,7 @@
 #include "device.h"
 #include "elementwise.h"
 #include "op.h"
+#include "rows.h"
 #include "status.h"
 #include "stream.h"
 
@@ -173,6 +174,7 @@ static tv_status run(program *p, const tv_tensor *x) {
 
 tv_status tvi_settle_deferred(tv_tensor *x) {
   program p;
+  if (x->rows) return tvi_rows_settle(x);
   if (!begin(&p, x)) return TV_OK;
   const tv_status status = run(&p, x);
   if (!status) settle(&p);

@@ -72,7 +72,7 @@ static tv_tensor *operand(const plan *p, tv_tensor *x) {
 static tv_status run(const plan *p, tv_tensor *in, tv_reduce *job) {
   tvi_device *const on = tvi_device_at(tvi_tensor_on(in));
   const bool is_arg = job->reduction == TV_REDUCE_ARGMAX || job->reduction == TV_REDUCE_ARGMIN;
-  if (tvi_is_deferred(in) && !is_arg) {
+  if (tvi_is_deferred(in) && !tvi_is_deferred_rows(in) && !is_arg) {
     bool is_left;
     const tv_status status = tvi_program_reduce(p->who, in, job, &is_left);
     if (is_left || status) return status;

@@ -9,6 +9,7 @@
 #include "deferred.h"
 #include "device.h"
 #include "memory.h"
+#include "rows.h"
 #include "size.h"
 #include "status.h"
 #include "stream.h"
@@ -30,6 +31,7 @@ static tv_tensor *head_new(tv_device device, tv_dtype dtype, int rank, const int
   atomic_init(&x->compact, NULL);
   atomic_init(&x->below, 0);
   atomic_init(&x->node, NULL);
+  x->rows = NULL;
   atomic_init(&x->uses, 0);
   x->was_passed = false;
   x->id = tvi_next_id();
@@ -247,6 +249,7 @@ void tv_release(tv_tensor *x) {
   tvi_storage *const compact = atomic_load_explicit(&x->compact, memory_order_relaxed);
   if (compact) tvi_storage_release(compact);
   tvi_node_free(atomic_load_explicit(&x->node, memory_order_relaxed));
+  if (x->rows) tvi_rows_free(x->rows);
   if (x->storage) tvi_storage_release(x->storage);
   tvi_block_free(x, head_bytes(x->rank));
   tvi_count(TVI_LIVE, -1);

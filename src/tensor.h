@@ -25,6 +25,7 @@ struct tv_tensor {
   _Atomic(tvi_storage *) compact;
   _Atomic int64_t below; /* as indices: all were seen in 0 <= i < below; 0: not asked yet */
   _Atomic(struct tvi_node *) node; /* NULL: not deferred, or not any more */
+  struct tvi_rows *rows;           /* NULL, or which of axis 0 are not zero: rows.h */
   _Atomic int32_t uses;            /* inputs of nodes that this is */
   tv_dtype dtype;
   tv_device device; /* TV_DEVICE_NONE for a weak scalar */

@@ -104,6 +104,41 @@ TEST(adam_agrees) {
   forget(&p);
 }
 
+/* Each option by itself and all together, as far as they go together: the loops for more than a
+ * plain step. */
+TEST(sgd_with_options_agrees) {
+  for (int k = 0; k < 7; k++) {
+    tv_sgd_options o = TV_SGD_OPTIONS;
+    o.learning_rate = .1;
+    o.momentum = k == 5 ? 0 : .9;
+    o.dampening = k == 0 ? .3 : 0;
+    o.rate_in_momentum = k == 1 || k == 2;
+    o.nesterov = k == 2 || k == 6;
+    o.weight_decay = k == 3 || k >= 5 ? .01 : 0;
+    o.decoupled_decay = k >= 4 ? .02 : 0;
+    o.maximize = k >= 5;
+    pairs p = {0};
+    sizes(&p);
+    run(&p, tv_sgd_new(&o), tv_sgd_new(&o), 4);
+    forget(&p);
+  }
+}
+
+TEST(adam_with_options_agrees) {
+  for (int k = 0; k < 6; k++) {
+    tv_adam_options o = TV_ADAM_OPTIONS;
+    o.amsgrad = k == 0 || k == 5;
+    o.epsilon_hat = k == 1 || k == 5;
+    o.weight_decay = k == 2 || k == 5 ? .01 : 0;
+    o.decoupled_decay = k == 3 || k == 5 ? .02 : 0;
+    o.maximize = k >= 4;
+    pairs p = {0};
+    sizes(&p);
+    run(&p, tv_adam_new(&o), tv_adam_new(&o), 4);
+    forget(&p);
+  }
+}
+
 /* More than one batch takes, and a large one that threads share. ThreadSanitizer can follow 63
  * locks. */
 TEST(many_and_large_variables) {
@@ -228,7 +263,8 @@ TEST(memory_may_run_out_between_steps) {
   }
 }
 
-TEST_MAIN("cpu_optimize", CASE(sgd_agrees), CASE(adam_agrees), CASE(many_and_large_variables),
+TEST_MAIN("cpu_optimize", CASE(sgd_agrees), CASE(adam_agrees), CASE(sgd_with_options_agrees),
+          CASE(adam_with_options_agrees), CASE(many_and_large_variables),
           CASE(a_slot_below_the_smallest_normal_number_is_zero),
           CASE(values_nobody_holds_are_written_in_place), CASE(a_refused_step_moves_nothing),
           CASE(memory_may_run_out_between_steps))

@@ -206,22 +206,30 @@ typedef struct tv_rows {
 typedef struct tv_optimize_tensor {
   tv_dtype dtype;
   int64_t n;
-  const void *value, *gradient;
-  const void *slot[2]; /* momentum, or the two moments; NULL before the first step */
-  void *value_out, *slot_out[2];
+  const void *value, *gradient; /* gradient NULL: zeros; only where a backend takes_more_steps */
+  const void *slot[3];          /* momentum, or the moments; NULL before the first step */
+  void *value_out, *slot_out[3];
   double unbias1, unbias2; /* Adam: 1 - beta1^t, 1 - beta2^t */
 } tv_optimize_tensor;
 
-/** One step for all tensors. The bits are those of the ops that src/variable/optimizer.c composes
- *  where the slot is empty; of slots, what is below the smallest normal number becomes 0. */
+typedef enum tv_optimize_kind { TV_OPTIMIZE_SGD, TV_OPTIMIZE_ADAM } tv_optimize_kind;
+
+/** One step for all tensors. The bits are those of the ops that src/variable/method.c composes
+ * where the slot is empty; of slots, what is below the smallest normal number becomes 0. */
 typedef struct tv_optimize {
-  enum { TV_OPTIMIZE_SGD, TV_OPTIMIZE_ADAM } kind;
+  tv_optimize_kind kind;
   double learning_rate;
   double momentum; /* SGD */
   bool nesterov;
   double beta1, beta2, epsilon; /* Adam */
   int n;
   const tv_optimize_tensor *tensors;
+  bool is_plain; /* nothing of what follows is asked for; else only of a backend that
+                    takes_more_steps */
+  double dampening;
+  bool rate_in_momentum, epsilon_hat, amsgrad; /* as in optimizer.h; slot 2 is amsgrad's */
+  double weight_decay, decoupled_decay;
+  bool maximize;
 } tv_optimize;
 
 typedef struct tv_backend {
@@ -307,6 +315,8 @@ typedef struct tv_backend {
   /** Choose rows by a mask; both of these or none. The first waits for its answer. */
   tv_status (*select_count)(void *self, const tv_select *job, int64_t *count, void *stream);
   tv_status (*select)(void *self, const tv_select *job, void *stream);
+  /** Whether `optimize` looks at what follows `is_plain`. */
+  bool takes_more_steps;
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

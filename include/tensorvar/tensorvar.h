@@ -47,6 +47,7 @@
 #include <tensorvar/print.h>
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
+#include <tensorvar/rows.h>
 #include <tensorvar/safetensors.h>
 #include <tensorvar/scope.h>
 #include <tensorvar/shape.h>

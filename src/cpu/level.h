@@ -97,7 +97,7 @@ typedef struct tvi_level {
   tvi_product *const *products; /* [dtype] */
   tvi_draw *draw;
   const tvi_rower *rowers;                  /* [dtype]; real floating ones */
-  tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind][dtype]; floating ones */
+  tvi_step *const (*steps)[TV_DTYPE_COUNT]; /* [kind, + 2 unless plain][dtype]; floating */
   const tvi_selector *selector;
 } tvi_level;
 

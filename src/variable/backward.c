@@ -12,6 +12,7 @@
 #include "device.h"
 #include "memory.h"
 #include "record.h"
+#include "rows.h"
 #include "scope.h"
 #include "status.h"
 #include "variable.h"
@@ -113,7 +114,7 @@ static bool propagate(sweep *s, const tvi_record_entry *record, int k, tv_tensor
                            .numbers = record->numbers};
   if (!is_unwritten(s->tape, record, k)) return false;
   tv_tensor *d = fitted(tvi_rule_gradient(record->rule, k)(&saved, g), &spec);
-  if (d && s->of[slot]) d = tv_add(s->of[slot], d);
+  if (d && s->of[slot]) d = tvi_gradient_add(s->of[slot], d);
   if (!d) return false;
   tv_release(s->of[slot]);
   s->of[slot] = tv_retain(d);
@@ -160,7 +161,7 @@ static tv_tensor *variable_gradient(const sweep *s, tv_variable *variable) {
     if (leaf->variable != variable || leaf->slot >= s->n_slots) continue;
     seen = &s->tape->slots[leaf->slot].spec;
     tv_tensor *const g = s->of[leaf->slot];
-    if (g && !(sum = sum ? tv_add(sum, g) : tvi_scope_own(tv_retain(g)))) return NULL;
+    if (g && !(sum = sum ? tvi_gradient_add(sum, g) : tvi_scope_own(tv_retain(g)))) return NULL;
   }
   if (sum) return sum;
   int64_t shape[TV_MAX_RANK];

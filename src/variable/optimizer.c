@@ -1,98 +1,172 @@
 /* SPDX-License-Identifier: MIT
- * Optimizers. A step holds the locks of all its Variables (in the order of their addresses, so that
- * two steps cannot wait for each other), prepares every new value and slot, and commits them when
- * nothing can fail any more. They are made by public ops, or on a device with the slot `optimize`
- * by one call for all its Variables, with the same bits.
- *
- * The CPU's slot does not fail. So what it does without a constraint comes last, when all else is
- * ready, and then writes in place what nobody else holds: moments, and values without a snapshot.
- */
-#include <tensorvar/optimizer.h>
+ * Optimizers: making, asking and releasing them, and the list of what they keep of each Variable.
+ * Their formulas are in method.c, the step in step.c. */
+#include "optimizer.h"
 
-#include <float.h>
 #include <math.h>
-#include <pthread.h>
-#include <tensorvar/ops.h>
-#include <tensorvar/reduce.h>
+#include <stddef.h>
+#include <string.h>
 
-#include "device.h"
 #include "memory.h"
 #include "scope.h"
 #include "status.h"
-#include "stream.h"
 #include "tally.h"
-#include "thread.h"
 #include "variable.h"
-
-/* What an optimizer keeps of one Variable: momentum, or the two moments. */
-typedef struct {
-  tv_variable *variable; /* retained */
-  tv_tensor *moment[2];  /* retained; NULL before the first step */
-  int64_t steps;
-} slot;
-
-struct tv_optimizer {
-  _Atomic int64_t count;
-  enum { SGD, ADAM } kind;
-  union {
-    tv_sgd_options sgd;
-    tv_adam_options adam;
-  } options;
-  pthread_mutex_t lock; /* guards what follows */
-  double learning_rate;
-  int64_t steps;
-  slot *slots;
-  int n_slots, slots_room;
-};
 
 /* Make --------------------------------------------------------------------------------------- */
 
 static bool is_rate(double x) { return isfinite(x) && x >= 0; }
 static bool is_decay(double x) { return x >= 0 && x < 1; }
 
-static tv_optimizer *optimizer_new(const char *who, double learning_rate) {
+static bool is_rate_named(const char *who, const char *name, double x) {
+  return is_rate(x) || tvi_fail(TV_EVALUE, "%s: %s is negative or not finite", who, name);
+}
+static bool is_decay_named(const char *who, const char *name, double x) {
+  return is_decay(x) || tvi_fail(TV_EVALUE, "%s: %s is not in [0, 1)", who, name);
+}
+
+/* The options of a caller, who may know less of them than the library, in place of the defaults. */
+static bool taken(const char *who, void *options, size_t known, const void *given) {
+  if (!given) return true;
+  size_t size;
+  memcpy(&size, given, sizeof size); /* every struct of options begins with it */
+  if (!tvi_options_fit(who, size, known)) return false;
+  memcpy(options, given, size);
+  return true;
+}
+
+static tv_optimizer *optimizer_new(const char *who, const tvi_method *method, double learning_rate,
+                                   const tvi_settings *with) {
+  if (!is_rate_named(who, "learning_rate", learning_rate) ||
+      !is_rate_named(who, "weight_decay", with->weight_decay) ||
+      !is_rate_named(who, "decoupled_decay", with->decoupled_decay))
+    return NULL;
   tv_optimizer *const o = tvi_calloc(1, sizeof *o);
   if (!o || pthread_mutex_init(&o->lock, NULL)) {
     tvi_free(o);
     return tvi_fail(TV_ENOMEM, "%s: no memory", who);
   }
   atomic_init(&o->count, 1);
+  o->method = method;
+  o->with = *with;
+  o->n_slots = method->slots(with, o->slots);
   o->learning_rate = learning_rate;
   tvi_count(TVI_LIVE, 1);
   return o;
 }
 
 tv_optimizer *tv_sgd_new(const tv_sgd_options *options) {
-  const tv_sgd_options defaults = TV_SGD_OPTIONS;
-  const tv_sgd_options *const given = options ? options : &defaults;
-  if (!tvi_options_fit("sgd_new", given->size, sizeof *given)) return NULL;
-  if (!is_rate(given->learning_rate))
-    return tvi_fail(TV_EVALUE, "sgd_new: learning_rate is negative or not finite");
-  if (!is_decay(given->momentum)) return tvi_fail(TV_EVALUE, "sgd_new: momentum is not in [0, 1)");
-  tv_optimizer *const o = optimizer_new("sgd_new", given->learning_rate);
-  if (o) {
-    o->kind = SGD;
-    o->options.sgd = *given;
-  }
-  return o;
+  tv_sgd_options o = TV_SGD_OPTIONS;
+  if (!taken("sgd_new", &o, sizeof o, options) ||
+      !is_rate_named("sgd_new", "learning_rate", o.learning_rate) ||
+      !is_decay_named("sgd_new", "momentum", o.momentum) ||
+      !is_decay_named("sgd_new", "dampening", o.dampening))
+    return NULL;
+  if (o.dampening != 0 && (o.nesterov || o.rate_in_momentum))
+    return tvi_fail(TV_EVALUE,
+                    "sgd_new: dampening goes with neither nesterov nor rate_in_momentum");
+  return optimizer_new("sgd_new", &tvi_sgd, o.learning_rate,
+                       &(tvi_settings){.momentum = o.momentum,
+                                       .dampening = o.dampening,
+                                       .nesterov = o.nesterov,
+                                       .rate_in_momentum = o.rate_in_momentum,
+                                       .weight_decay = o.weight_decay,
+                                       .decoupled_decay = o.decoupled_decay,
+                                       .maximize = o.maximize,
+                                       .lazy = o.lazy});
+}
+
+static tv_optimizer *adam_new(const char *who, const tvi_method *method, const tv_adam_options *o) {
+  if (!is_rate_named(who, "learning_rate", o->learning_rate)) return NULL;
+  if (!is_decay(o->beta1) || !is_decay(o->beta2))
+    return tvi_fail(TV_EVALUE, "%s: beta1 or beta2 is not in [0, 1)", who);
+  if (!is_rate_named(who, "epsilon", o->epsilon)) return NULL;
+  return optimizer_new(who, method, o->learning_rate,
+                       &(tvi_settings){.beta1 = o->beta1,
+                                       .beta2 = o->beta2,
+                                       .epsilon = o->epsilon,
+                                       .epsilon_inside = o->epsilon_hat,
+                                       .amsgrad = o->amsgrad,
+                                       .weight_decay = o->weight_decay,
+                                       .decoupled_decay = o->decoupled_decay,
+                                       .maximize = o->maximize,
+                                       .lazy = o->lazy});
 }
 
 tv_optimizer *tv_adam_new(const tv_adam_options *options) {
-  const tv_adam_options defaults = TV_ADAM_OPTIONS;
-  const tv_adam_options *const given = options ? options : &defaults;
-  if (!tvi_options_fit("adam_new", given->size, sizeof *given)) return NULL;
-  if (!is_rate(given->learning_rate))
-    return tvi_fail(TV_EVALUE, "adam_new: learning_rate is negative or not finite");
-  if (!is_decay(given->beta1) || !is_decay(given->beta2))
-    return tvi_fail(TV_EVALUE, "adam_new: beta1 or beta2 is not in [0, 1)");
-  if (!is_rate(given->epsilon))
-    return tvi_fail(TV_EVALUE, "adam_new: epsilon is negative or not finite");
-  tv_optimizer *const o = optimizer_new("adam_new", given->learning_rate);
-  if (o) {
-    o->kind = ADAM;
-    o->options.adam = *given;
-  }
-  return o;
+  tv_adam_options o = TV_ADAM_OPTIONS;
+  return taken("adam_new", &o, sizeof o, options) ? adam_new("adam_new", &tvi_adam, &o) : NULL;
+}
+
+tv_optimizer *tv_adamw_new(const tv_adam_options *options) {
+  tv_adam_options o = TV_ADAMW_OPTIONS;
+  return taken("adamw_new", &o, sizeof o, options) ? adam_new("adamw_new", &tvi_adamw, &o) : NULL;
+}
+
+tv_optimizer *tv_rmsprop_new(const tv_rmsprop_options *options) {
+  static const char who[] = "rmsprop_new";
+  tv_rmsprop_options o = TV_RMSPROP_OPTIONS;
+  if (!taken(who, &o, sizeof o, options) || !is_decay_named(who, "decay", o.decay) ||
+      !is_decay_named(who, "momentum", o.momentum) || !is_rate_named(who, "epsilon", o.epsilon))
+    return NULL;
+  return optimizer_new(who, &tvi_rmsprop, o.learning_rate,
+                       &(tvi_settings){.decay = o.decay,
+                                       .momentum = o.momentum,
+                                       .centered = o.centered,
+                                       .epsilon = o.epsilon,
+                                       .epsilon_inside = o.epsilon_inside,
+                                       .rate_in_momentum = o.rate_in_momentum,
+                                       .weight_decay = o.weight_decay,
+                                       .decoupled_decay = o.decoupled_decay,
+                                       .maximize = o.maximize,
+                                       .lazy = o.lazy});
+}
+
+tv_optimizer *tv_adagrad_new(const tv_adagrad_options *options) {
+  static const char who[] = "adagrad_new";
+  tv_adagrad_options o = TV_ADAGRAD_OPTIONS;
+  if (!taken(who, &o, sizeof o, options) || !is_rate_named(who, "rate_decay", o.rate_decay) ||
+      !is_rate_named(who, "initial", o.initial) || !is_rate_named(who, "epsilon", o.epsilon))
+    return NULL;
+  return optimizer_new(who, &tvi_adagrad, o.learning_rate,
+                       &(tvi_settings){.rate_decay = o.rate_decay,
+                                       .initial = o.initial,
+                                       .epsilon = o.epsilon,
+                                       .epsilon_inside = o.epsilon_inside,
+                                       .weight_decay = o.weight_decay,
+                                       .decoupled_decay = o.decoupled_decay,
+                                       .maximize = o.maximize,
+                                       .lazy = o.lazy});
+}
+
+tv_optimizer *tv_adadelta_new(const tv_adadelta_options *options) {
+  static const char who[] = "adadelta_new";
+  tv_adadelta_options o = TV_ADADELTA_OPTIONS;
+  if (!taken(who, &o, sizeof o, options) || !is_decay_named(who, "decay", o.decay) ||
+      !is_rate_named(who, "epsilon", o.epsilon))
+    return NULL;
+  return optimizer_new(who, &tvi_adadelta, o.learning_rate,
+                       &(tvi_settings){.decay = o.decay,
+                                       .epsilon = o.epsilon,
+                                       .weight_decay = o.weight_decay,
+                                       .decoupled_decay = o.decoupled_decay,
+                                       .maximize = o.maximize,
+                                       .lazy = o.lazy});
+}
+
+tv_optimizer *tv_lion_new(const tv_lion_options *options) {
+  static const char who[] = "lion_new";
+  tv_lion_options o = TV_LION_OPTIONS;
+  if (!taken(who, &o, sizeof o, options)) return NULL;
+  if (!is_decay(o.beta1) || !is_decay(o.beta2))
+    return tvi_fail(TV_EVALUE, "%s: beta1 or beta2 is not in [0, 1)", who);
+  return optimizer_new(who, &tvi_lion, o.learning_rate,
+                       &(tvi_settings){.beta1 = o.beta1,
+                                       .beta2 = o.beta2,
+                                       .weight_decay = o.weight_decay,
+                                       .decoupled_decay = o.decoupled_decay,
+                                       .maximize = o.maximize,
+                                       .lazy = o.lazy});
 }
 
 tv_optimizer *tv_optimizer_retain(tv_optimizer *o) {
@@ -102,11 +176,11 @@ tv_optimizer *tv_optimizer_retain(tv_optimizer *o) {
 
 void tv_optimizer_release(tv_optimizer *o) {
   if (!o || atomic_fetch_sub_explicit(&o->count, 1, memory_order_acq_rel) != 1) return;
-  for (int k = 0; k < o->n_slots; k++) {
-    for (int j = 0; j < 2; j++) tv_release(o->slots[k].moment[j]);
-    tv_variable_release(o->slots[k].variable);
+  for (int k = 0; k < o->n_members; k++) {
+    for (int j = 0; j < TVI_MOST_SLOTS; j++) tv_release(o->members[k].slot[j]);
+    tv_variable_release(o->members[k].variable);
   }
-  tvi_free(o->slots);
+  tvi_free(o->members);
   pthread_mutex_destroy(&o->lock);
   tvi_free(o);
   tvi_count(TVI_LIVE, -1);
@@ -141,356 +215,114 @@ tv_status tv_optimizer_set_learning_rate(tv_optimizer *o, double rate) {
   return TV_OK;
 }
 
-/* Step --------------------------------------------------------------------------------------- */
-
-static const char who[] = "optimizer_step";
-
-/* What a step makes of one Variable, all of it the step's scope's until committed. */
-typedef struct {
-  tv_variable *variable;
-  slot *slot;
-  tv_tensor *value, *moment[2];
-  tv_optimize_tensor fused; /* what the device's slot is told; dtype TV_DTYPE_NONE: nothing */
-  bool is_late;             /* runs last, when nothing else can fail */
-} prepared;
-
-/* f16 and bf16 are too coarse to gather small steps in. */
-static tv_dtype dtype_of_slots(tv_dtype dtype) {
-  return dtype == TV_F16 || dtype == TV_BF16 ? TV_F32 : dtype;
-}
-
-static tv_dtype dtype_of_parts(tv_dtype dtype) {
-  return dtype == TV_C64 ? TV_F32 : dtype == TV_C128 ? TV_F64 : dtype;
-}
-
-static tv_tensor *scaled(tv_tensor *x, double by) { return tv_multiply(x, tv_scalar(by)); }
-
-/* x as elements of another dtype of so many. */
-static tv_tensor *seen_as(tv_tensor *x, tv_dtype dtype, int rank, const int64_t *shape) {
-  tv_tensor *const y = x ? tvi_scope_own(tvi_tensor_compact(who, x)) : NULL;
-  return y ? tvi_scope_own(tvi_tensor_view(y->storage, y->data, dtype, rank, shape, NULL)) : NULL;
-}
-
-/* What flush.h does. */
-static tv_tensor *flushed(tv_tensor *x) {
-  if (!x) return NULL;
-  const tv_dtype part = dtype_of_parts(x->dtype);
-  tv_tensor *const parts = part == x->dtype ? x : seen_as(x, part, 1, &(int64_t){2 * x->size});
-  tv_tensor *const is_small =
-      tv_less(tv_abs(parts), tv_scalar(part == TV_F64 ? DBL_MIN : (double)FLT_MIN));
-  tv_tensor *const y = tv_where(is_small, tv_scalar(0), parts);
-  return part == x->dtype ? y : seen_as(y, x->dtype, x->rank, x->shape);
-}
-
-/* b = momentum b + g, first b = g, flushed; w -= rate b, or with nesterov w -= rate (g + momentum
- * b). */
-static tv_tensor *sgd(const tv_optimizer *o, prepared *p, tv_tensor *w, tv_tensor *g) {
-  const double momentum = o->options.sgd.momentum;
-  if (momentum != 0) {
-    tv_tensor *const before = p->slot->moment[0];
-    tv_tensor *const b = flushed(before ? tv_add(scaled(before, momentum), g) : g);
-    p->moment[0] = b;
-    g = o->options.sgd.nesterov ? tv_add(g, scaled(b, momentum)) : b;
-  }
-  return tv_subtract(w, scaled(g, o->learning_rate));
-}
-
-/* Kingma and Ba (2015), epsilon outside the root as in PyTorch. Powers of beta in double. */
-static tv_tensor *adam(const tv_optimizer *o, prepared *p, tv_tensor *w, tv_tensor *g) {
-  const tv_adam_options *const a = &o->options.adam;
-  const double t = (double)(p->slot->steps + 1);
-  const double unbias1 = 1 - pow(a->beta1, t), unbias2 = 1 - pow(a->beta2, t);
-  tv_tensor *const *const before = p->slot->moment;
-  tv_tensor *m = scaled(g, 1 - a->beta1), *v = scaled(tv_square(tv_abs(g)), 1 - a->beta2);
-  if (before[0]) {
-    m = tv_add(scaled(before[0], a->beta1), m);
-    v = tv_add(scaled(before[1], a->beta2), v);
-  }
-  p->moment[0] = m = flushed(m);
-  p->moment[1] = v = flushed(v);
-  tv_tensor *const divisor =
-      tv_add(tv_divide(tv_sqrt(v), tv_scalar(sqrt(unbias2))), tv_scalar(a->epsilon));
-  return tv_subtract(w, scaled(tv_divide(m, divisor), o->learning_rate / unbias1));
-}
-
-static bool fits(const tv_variable *v, tv_tensor *g) {
-  tvi_text left, right;
-  if (!tvi_is_inexact(v->dtype) || g->dtype != v->dtype)
-    return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, its gradient %s", who, v->name,
-                    tv_dtype_name(v->dtype), tv_dtype_name(g->dtype));
-  if (!tvi_same_shape(g, v->rank, v->value->shape))
-    return tvi_fail(TV_ESHAPE, "%s: Variable '%s' has shape %s, its gradient %s", who, v->name,
-                    tvi_shape_text(&left, v->rank, v->value->shape),
-                    tvi_shape_text(&right, g->rank, g->shape));
-  if (tvi_tensor_on(g) != v->device)
-    return tvi_fail(TV_EDEVICE, "%s: Variable '%s' and its gradient are on different devices", who,
-                    v->name);
-  return !tvi_variable_writable(who, v);
-}
-
-/* By public ops. */
-static tv_tensor *composed(const tv_optimizer *o, prepared *p, tv_tensor *g) {
-  tv_variable *const v = p->variable;
-  const tv_dtype inside = dtype_of_slots(v->dtype);
-  tv_tensor *const w = tv_astype(v->value, inside);
-  g = tv_astype(g, inside);
-  return tv_astype(o->kind == SGD ? sgd(o, p, w, g) : adam(o, p, w, g), v->dtype);
-}
-
-/* x in C order, ready to be read by the thread's stream; the step's scope's. */
-static const void *input(tv_tensor *x, bool *is_done) {
-  tv_tensor *const y = tvi_scope_own(tvi_tensor_compact(who, x));
-  if (!y || tvi_stream_reads(y)) *is_done = false;
-  return y ? y->data : NULL;
-}
-
-static tv_tensor *output(const tv_variable *v, tv_dtype dtype) {
-  return tvi_scope_own(tvi_tensor_new(who, v->device, dtype, v->rank, v->value->shape));
-}
-
-/* Whether nobody else holds a moment's bytes. */
-static bool is_own(tv_tensor *x) {
-  return atomic_load_explicit(&x->count, memory_order_acquire) == 1 && tvi_tensor_is_whole(x) &&
-         tvi_storage_is_alone(x->storage);
-}
-
-/* For the device's slot: room for what it will write. */
-static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
-  const tv_variable *const v = p->variable;
-  const tv_dtype inside = dtype_of_slots(v->dtype);
-  const tv_dtype part = dtype_of_parts(inside);
-  const int n_slots = o->kind == ADAM ? 2 : o->options.sgd.momentum != 0;
-  bool is_done = true;
-  tv_optimize_tensor *const t = &p->fused;
-  p->is_late = v->device == TV_CPU && v->constraint.kind == TV_CONSTRAINT_NONE;
-  const bool is_in_place = p->is_late && tvi_variable_is_alone(v);
-  t->n = v->value->size;
-  t->value = is_in_place ? v->value->data : input(v->value, &is_done);
-  t->gradient = input(g, &is_done);
-  for (int j = 0; j < n_slots; j++) {
-    tv_tensor *const before = p->slot->moment[j];
-    const bool stays = before && p->is_late && is_own(before);
-    if (before) t->slot[j] = stays ? before->data : input(before, &is_done);
-    p->moment[j] = stays ? before : output(v, j ? part : inside);
-    if (!p->moment[j]) return NULL;
-    t->slot_out[j] = p->moment[j]->data;
-  }
-  tv_tensor *const y = !is_done ? NULL : is_in_place ? v->value : output(v, v->dtype);
-  if (!y) return NULL;
-  t->value_out = y->data;
-  if (o->kind == ADAM) {
-    const double steps = (double)(p->slot->steps + 1);
-    t->unbias1 = 1 - pow(o->options.adam.beta1, steps);
-    t->unbias2 = 1 - pow(o->options.adam.beta2, steps);
-  }
-  t->dtype = v->dtype;
-  return y;
-}
-
-/* p->value is what the step makes of the Variable, or will when the devices' slots have run. */
-static bool prepare(const tv_optimizer *o, prepared *p, tv_tensor *g) {
-  p->fused.dtype = TV_DTYPE_NONE;
-  if (!fits(p->variable, g)) return false;
-  const bool is_fused = tvi_device_at(p->variable->device)->backend.optimize != NULL;
-  p->value = is_fused ? planned(o, p, g) : composed(o, p, g);
-  return p->value != NULL;
-}
-
-/* Run the slot of a device for all of its Variables that are late, or not. `tensors` has room for
- * n. */
-static tv_status run(const tv_optimizer *o, tv_device device, bool is_late, int n, prepared *all,
-                     tv_optimize_tensor *tensors) {
-  tv_optimize job = {.kind = o->kind == SGD ? TV_OPTIMIZE_SGD : TV_OPTIMIZE_ADAM,
-                     .learning_rate = o->learning_rate,
-                     .tensors = tensors};
-  if (o->kind == SGD) {
-    job.momentum = o->options.sgd.momentum;
-    job.nesterov = o->options.sgd.nesterov;
-  } else {
-    job.beta1 = o->options.adam.beta1;
-    job.beta2 = o->options.adam.beta2;
-    job.epsilon = o->options.adam.epsilon;
-  }
-  for (int k = 0; k < n; k++) {
-    prepared *const p = &all[k];
-    if (p->fused.dtype == TV_DTYPE_NONE || p->variable->device != device || p->is_late != is_late)
-      continue;
-    if (p->fused.n) tensors[job.n++] = p->fused;
-    p->fused.dtype = TV_DTYPE_NONE; /* done */
-  }
-  if (job.n == 0) return TV_OK;
-  return TVI_CALL(tvi_device_at(device), optimize, who, tensors[0].dtype, &job,
-                  tvi_stream_now(device));
-}
-
-static bool run_all(const tv_optimizer *o, bool is_late, int n, prepared *all,
-                    tv_optimize_tensor *tensors) {
-  for (int k = 0; k < n; k++)
-    if (all[k].fused.dtype != TV_DTYPE_NONE && all[k].is_late == is_late &&
-        run(o, all[k].variable->device, is_late, n, all, tensors))
-      return false;
-  return true;
-}
-
-/* The value as its Variable can have it. */
-static bool hold(prepared *p) {
-  const tv_variable *const v = p->variable;
-  if (p->value == v->value) return true; /* in place */
-  tv_tensor *const held =
-      tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value));
-  p->value = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
-  return p->value != NULL;
-}
-
-/* The slot of a Variable, made if it is new: room is there. */
-static slot *slot_of(tv_optimizer *o, tv_variable *variable) {
-  for (int k = 0; k < o->n_slots; k++)
-    if (o->slots[k].variable == variable) return &o->slots[k];
-  o->slots[o->n_slots] = (slot){.variable = tv_variable_retain(variable)};
-  return &o->slots[o->n_slots++];
-}
-
-static bool has_room(tv_optimizer *o, int n) {
-  if (o->n_slots + n <= o->slots_room) return true;
-  const int room = 2 * (o->n_slots + n);
-  slot *const larger = tvi_realloc(o->slots, room * (int64_t)sizeof *larger);
-  if (!larger) return tvi_fail(TV_ENOMEM, "%s: no memory for %d slots", who, room);
-  o->slots = larger;
-  o->slots_room = room;
-  return true;
-}
-
-/* Insertion sort by address: the order in which locks are taken. A Variable given twice is refused.
- */
-static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **sorted) {
-  for (int k = 0; k < n; k++) {
-    int at = k;
-    for (; at && (uintptr_t)sorted[at - 1] > (uintptr_t)variables[k]; at--)
-      sorted[at] = sorted[at - 1];
-    if (at && sorted[at - 1] == variables[k])
-      return tvi_fail(TV_EVALUE, "%s: Variable '%s' is given twice", who, variables[k]->name);
-    sorted[at] = variables[k];
-  }
-  return true;
-}
-
-/* From here on nothing can fail. Old values are left in p, to be released after unlocking. */
-static void commit(prepared *p) {
-  const bool is_in_place = p->value == p->variable->value;
-  tv_tensor *const old =
-      tvi_variable_commit(p->variable, is_in_place ? p->value : tv_retain(p->value), who);
-  for (int j = 0; j < 2; j++) {
-    tv_tensor *const before = p->slot->moment[j];
-    if (before != p->moment[j]) p->slot->moment[j] = tv_retain(p->moment[j]);
-    p->moment[j] = before == p->moment[j] ? NULL : before;
-  }
-  p->value = old;
-  p->slot->steps++;
-}
-
-static void release_old(prepared *p) {
-  tv_release(p->value);
-  for (int j = 0; j < 2; j++) tv_release(p->moment[j]);
-}
-
-static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients,
-                 tv_variable **sorted, prepared *all, tv_optimize_tensor *tensors) {
-  if (!sort_by_address(n, variables, sorted)) return false;
+tv_tensor *tv_optimizer_slot(tv_optimizer *o, tv_variable *variable, const char *name) {
+  static const char who[] = "optimizer_slot";
+  if (!o) return tvi_null(who, "optimizer");
+  if (!variable || !name) return tvi_null(who, variable ? "name" : "variable");
+  if (!tvi_scope_is_open(who)) return NULL;
+  int at = 0;
+  while (at < o->n_slots && strcmp(o->slots[at].name, name)) at++;
+  if (at == o->n_slots)
+    return tvi_fail(TV_EVALUE, "%s: %s as it is set keeps no %s", who, o->method->kind, name);
   pthread_mutex_lock(&o->lock);
-  for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
-  bool is_done = has_room(o, n);
-  const int known = o->n_slots;
-  for (int k = 0; k < n && is_done; k++) {
-    all[k] = (prepared){.variable = variables[k], .slot = slot_of(o, variables[k])};
-    is_done = prepare(o, &all[k], gradients[k]);
-  }
-  is_done = is_done && run_all(o, false, n, all, tensors);
-  for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
-  is_done = is_done && run_all(o, true, n, all, tensors);
-  if (is_done) {
-    for (int k = 0; k < n; k++) commit(&all[k]);
-    o->steps++;
-  } else {
-    while (o->n_slots > known) tv_variable_release(o->slots[--o->n_slots].variable);
-  }
-  for (int k = 0; k < n; k++) pthread_mutex_unlock(&sorted[k]->lock);
+  const tvi_member *const member = tvi_optimizer_find(o, variable, 0);
+  const bool is_there = member && member->slot[at];
+  tv_tensor *const snapshot = is_there ? tvi_tensor_alias(member->slot[at]) : NULL;
   pthread_mutex_unlock(&o->lock);
-  for (int k = 0; k < n && is_done; k++) release_old(&all[k]);
-  return is_done;
+  if (!is_there)
+    return tvi_fail(TV_EVALUE, "%s: Variable '%s' has not been stepped", who, variable->name);
+  return tvi_scope_own(snapshot);
 }
 
-tv_status tv_optimizer_step(tv_optimizer *o, int n, tv_variable *const *variables,
-                            tv_tensor *const *gradients) {
-  if (!o) return tvi_null_status(who, "optimizer");
-  if (n < 0) return tvi_fail_status(TV_EVALUE, "%s: n is %d", who, n);
-  if (n && (!variables || !gradients))
-    return tvi_null_status(who, variables ? "gradients" : "variables");
-  for (int k = 0; k < n; k++)
-    if (!variables[k] || !gradients[k])
-      return tvi_null_status(who, variables[k] ? "a gradient" : "a Variable");
-  tv_scope scope;
-  tv_status status = tvi_scope_open(&scope);
-  if (status) return status;
-  tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
-  prepared *const all = tvi_calloc(n, sizeof *all);
-  tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
-  tvi_self.paused++;
-  if (!sorted || !all || !tensors)
-    status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  else if (!step(o, n, variables, gradients, sorted, all, tensors))
-    status = tvi_failure();
-  tvi_self.paused--;
-  tvi_free(tensors);
-  tvi_free(all);
-  tvi_free(sorted);
-  tvi_scope_close(&scope);
-  return status;
+/* Members -------------------------------------------------------------------------------------- */
+
+tv_status tvi_optimizer_reserve(tv_optimizer *o, int n) {
+  if (o->n_members + n <= o->members_room) return TV_OK;
+  const int room = 2 * (o->n_members + n);
+  tvi_member *const larger = tvi_realloc(o->members, room * (int64_t)sizeof *larger);
+  if (!larger) return tvi_fail_status(TV_ENOMEM, "optimizer_step: no memory for %d slots", room);
+  o->members = larger;
+  o->members_room = room;
+  return TV_OK;
 }
 
-/* Clipping ----------------------------------------------------------------------------------- */
+tvi_member *tvi_optimizer_find(tv_optimizer *o, const tv_variable *variable, int near) {
+  if (near < o->n_members && o->members[near].variable == variable) return &o->members[near];
+  for (int k = 0; k < o->n_members; k++)
+    if (o->members[k].variable == variable) return &o->members[k];
+  return NULL;
+}
 
-/* The sum goes from device to device, in the order of the gradients: one number comes back. */
-static tv_tensor *global_norm(int n, tv_tensor *const *gradients) {
-  tv_tensor *sum = tv_scalar_real(0);
-  for (int k = 0; k < n; k++) {
-    tv_tensor *const magnitude = tv_astype(tv_abs(gradients[k]), TV_F64);
-    tv_tensor *const squares = tv_sum(tv_square(magnitude), TV_ALL_AXES);
-    if (!squares) return NULL;
-    const tv_device device = tvi_tensor_on(squares);
-    if (tvi_tensor_on(sum) != TV_DEVICE_NONE && tvi_tensor_on(sum) != device)
-      sum = tv_to(sum, device);
-    sum = tv_add(sum, squares);
-    if (!sum) return NULL;
+tvi_member *tvi_optimizer_member(tv_optimizer *o, tv_variable *variable, int near) {
+  tvi_member *const known = tvi_optimizer_find(o, variable, near);
+  if (known) return known;
+  o->members[o->n_members] = (tvi_member){.variable = tv_variable_retain(variable),
+                                          .rate_factor = 1,
+                                          .weight_decay = o->with.weight_decay,
+                                          .decoupled_decay = o->with.decoupled_decay};
+  return &o->members[o->n_members++];
+}
+
+/* For checkpoints ------------------------------------------------------------------------------ */
+
+void tvi_optimizer_lock(tv_optimizer *o) { pthread_mutex_lock(&o->lock); }
+void tvi_optimizer_unlock(tv_optimizer *o) { pthread_mutex_unlock(&o->lock); }
+
+const char *tvi_optimizer_kind(const tv_optimizer *o) { return o->method->kind; }
+int tvi_optimizer_n_slots(const tv_optimizer *o) { return o->n_slots; }
+const char *tvi_optimizer_slot_name(const tv_optimizer *o, int j) { return o->slots[j].name; }
+tv_dtype tvi_optimizer_slot_dtype(const tv_optimizer *o, const tv_variable *variable, int j) {
+  return tvi_slot_dtype(o->slots[j], variable->dtype);
+}
+
+#define NAME(name) {#name, offsetof(tvi_settings, name)},
+static const struct {
+  const char *name;
+  size_t at;
+} numbers[] = {TVI_SETTINGS(NAME)};
+
+int tvi_optimizer_n_numbers(void) { return (int)(sizeof numbers / sizeof *numbers); }
+const char *tvi_optimizer_number_name(int k) { return numbers[k].name; }
+double tvi_optimizer_number(const tv_optimizer *o, int k) {
+  double number;
+  memcpy(&number, (const char *)&o->with + numbers[k].at, sizeof number);
+  return number;
+}
+
+int64_t tvi_optimizer_steps(const tv_optimizer *o) { return o->steps; }
+double tvi_optimizer_learning_rate(const tv_optimizer *o) { return o->learning_rate; }
+int tvi_optimizer_n_variables(const tv_optimizer *o) { return o->n_members; }
+tv_variable *tvi_optimizer_variable(const tv_optimizer *o, int k) { return o->members[k].variable; }
+
+tv_status tvi_optimizer_state(tv_optimizer *o, const tv_variable *variable, int64_t *steps,
+                              tv_tensor **slots) {
+  const tvi_member *const member = tvi_optimizer_find(o, variable, 0);
+  *steps = member ? member->steps : 0;
+  for (int j = 0; j < o->n_slots; j++) slots[j] = NULL;
+  for (int j = 0; j < o->n_slots && member && member->slot[j]; j++) {
+    /* An alias: a step that writes in place sees that somebody else holds the bytes. */
+    slots[j] = tvi_tensor_alias(member->slot[j]);
+    if (slots[j]) continue;
+    while (j-- > 0) {
+      tv_release(slots[j]);
+      slots[j] = NULL;
+    }
+    return tvi_failure();
   }
-  return tv_sqrt(tv_to(sum, TV_CPU));
+  return TV_OK;
 }
 
-tv_status tv_clip_by_global_norm(int n, tv_tensor *const *gradients, double limit,
-                                 tv_tensor **clipped, double *norm) {
-  static const char clip[] = "clip_by_global_norm";
-  if (n < 0 || (n && (!gradients || !clipped)))
-    return tvi_fail_status(TV_EVALUE, "%s: no gradients", clip);
-  if (clipped != gradients)
-    for (int k = 0; k < n; k++) clipped[k] = NULL;
-  for (int k = 0; k < n; k++)
-    if (!gradients[k]) return tvi_null_status(clip, "a gradient");
-  if (!(limit > 0) || !isfinite(limit))
-    return tvi_fail_status(TV_EVALUE, "%s: limit is not above 0, or not finite", clip);
-  tv_scope scope;
-  tv_status status = tv_scope_begin(&scope);
-  if (status) return status;
-  double before = 0;
-  status = tv_item_f64(global_norm(n, gradients), &before);
-  tv_scope_end(&scope, NULL);
-  if (status) return status;
-  if (norm) *norm = before;
-  if (!isfinite(before)) return tvi_fail_status(TV_EVALUE, "%s: the norm is not finite", clip);
-  const double factor = limit * fmin(1 / before, 1 / limit);
-  tv_tensor **const made = tvi_calloc(n, sizeof *made);
-  if (!made) return tvi_fail_status(TV_ENOMEM, "%s: no memory for %d gradients", clip, n);
-  for (int k = 0; k < n && !status; k++)
-    if (!(made[k] = scaled(gradients[k], factor))) status = tvi_failure();
-  for (int k = 0; k < n && !status; k++) clipped[k] = made[k];
-  tvi_free(made);
-  return status;
+void tvi_optimizer_put(tv_optimizer *o, int64_t steps_total, double learning_rate, int n,
+                       tv_variable *const *variables, const int64_t *steps, tv_tensor **slots) {
+  for (int k = 0; k < n; k++) {
+    tvi_member *const member = tvi_optimizer_member(o, variables[k], k);
+    member->steps = steps[k];
+    for (int j = 0; j < o->n_slots; j++) {
+      tv_tensor **const given = &slots[k * o->n_slots + j], *const before = member->slot[j];
+      member->slot[j] = *given;
+      *given = before;
+    }
+  }
+  o->steps = steps_total;
+  o->learning_rate = learning_rate;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Variables: making, asking and releasing them, reads, and the two steps every write has in common.
- * The writes themselves are in assign.c, the optimizers' in optimizer.c. */
+ * The writes themselves are in assign.c, the optimizers' in step.c. */
 #include "variable.h"
 
 #include <string.h>

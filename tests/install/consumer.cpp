@@ -39,7 +39,11 @@ static bool options_work() {
   tv_variable_options variable = TV_VARIABLE_OPTIONS;
   tv_tape_options recording = TV_TAPE_OPTIONS;
   tv_sgd_options sgd = TV_SGD_OPTIONS;
-  tv_adam_options adam = TV_ADAM_OPTIONS;
+  tv_adam_options adam = TV_ADAM_OPTIONS, adamw = TV_ADAMW_OPTIONS;
+  tv_rmsprop_options rmsprop = TV_RMSPROP_OPTIONS;
+  tv_adagrad_options adagrad = TV_ADAGRAD_OPTIONS;
+  tv_adadelta_options adadelta = TV_ADADELTA_OPTIONS;
+  tv_lion_options lion = TV_LION_OPTIONS;
   tv_constraint none = TV_NO_CONSTRAINT, clip = TV_CLIP(0, 1, TV_ON_EVERY_WRITE);
   const float three[] = {1, 2, 3};
   tv_tensor *x = tv_tensor_from_memory(three, TV_F32, TV_SHAPE(3), &memory);
@@ -49,12 +53,15 @@ static bool options_work() {
   tv_variable *v = tv_variable_new(tv_sum_with(x, TV_ALL_AXES, &reduce), &variable);
   tv_cast_report lost = TV_CAST_REPORT;
   if (!tv_cast_checked(x, TV_F16, TV_REFUSE_ANY_LOSS, &lost) || lost.n_inexact != 0) return false;
-  tv_optimizer *both[] = {tv_sgd_new(&sgd), tv_adam_new(&adam)};
+  tv_optimizer *all[] = {tv_sgd_new(&sgd),         tv_adam_new(&adam),
+                         tv_adamw_new(&adamw),     tv_rmsprop_new(&rmsprop),
+                         tv_adagrad_new(&adagrad), tv_adadelta_new(&adadelta),
+                         tv_lion_new(&lion)};
   tv_tape *tape = tv_tape_begin(&recording);
   tv_tensor *g = nullptr;
   tv_tape_gradient(tape, tv_read(v), 1, &v, &g);
   tv_tape_end(tape);
-  for (tv_optimizer *optimizer : both) {
+  for (tv_optimizer *optimizer : all) {
     tv_optimizer_step(optimizer, 1, &v, &g);
     tv_optimizer_release(optimizer);
   }
@@ -69,6 +76,17 @@ static bool masks_work() {
   double sum = 0;
   tv_tensor *large = tv_boolean_mask(x, tv_greater(x, tv_scalar(2)));
   return tv_item_f64(tv_sum(large, TV_ALL_AXES), &sum) == TV_OK && sum == 7;
+}
+
+static bool rows_work() {
+  const int64_t at[] = {2, 0, 2};
+  tv_tensor *indices = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), nullptr), *i, *v;
+  tv_tensor *x = tv_scatter_rows(indices, tv_ones(TV_F32, TV_SHAPE(3, 4)), 1000000);
+  double sum = 0;
+  return tv_is_rows(x) && tv_rows_parts(tv_rows_summed(x), &i, &v) == TV_OK &&
+         tv_tensor_size(i) == 2 &&
+         tv_item_f64(tv_sum(tv_to_dense(tv_scatter_rows(i, v, 3)), TV_ALL_AXES), &sum) == TV_OK &&
+         sum == 12;
 }
 
 static bool norm_works() { /* 1 and 3 are one apart from their mean, on either side */
@@ -143,7 +161,7 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & masks_work() & norm_works() & files_work() &
+                        options_work() & masks_work() & rows_work() & norm_works() & files_work() &
                         archives_work() & safetensors_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Steps of optimizers, for many tensors at once: a block takes a chunk of one.
  *
- * The arithmetic is that of src/variable/optimizer.c, op by op: in f32 for f16 and bf16, with
+ * The arithmetic is that of src/variable/method.c, op by op: in f32 for f16 and bf16, with
  * constants rounded to the type that computes. Slots are of that type. */
 #include "flush.h"
 #include "fold.h"

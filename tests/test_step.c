@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * Steps of optimizers: their numbers (PyTorch's, float64: w = 1, gradients .5, .25, -.1, rate .1),
+ * and all or nothing. */
+#include <math.h>
+
+#include "check.h"
+#include "memory.h"
+
+static const double gradients[] = {.5, .25, -.1};
+
+static tv_variable *scalar(tv_dtype dtype, double value) {
+  return tv_variable_new(tv_full(dtype, TV_SCALAR_SHAPE, tv_scalar(value)), NULL);
+}
+
+static tv_status step(tv_optimizer *o, tv_variable *v, double gradient) {
+  tv_tensor *const g = tv_full(tv_variable_dtype(v), TV_SCALAR_SHAPE, tv_scalar(gradient));
+  return tv_optimizer_step(o, 1, &v, &g);
+}
+
+static void three_steps(tv_optimizer *o, const double *want) {
+  tv_variable *const v = scalar(TV_F64, 1);
+  for (int k = 0; k < 3; k++) {
+    double w = 0;
+    OK(step(o, v, gradients[k]));
+    OK(tv_item_f64(tv_read(v), &w));
+    if (fabs(w - want[k]) > 1e-12)
+      check_fail(CHECK_HERE, "step %d: %.13f, not %.13f", k + 1, w, want[k]);
+    EQUAL(tv_variable_version(v), k + 1);
+  }
+  EQUAL(tv_optimizer_steps(o), 3);
+  tv_optimizer_release(o);
+  tv_variable_release(v);
+}
+
+static tv_optimizer *sgd(double momentum, bool nesterov) {
+  tv_sgd_options o = TV_SGD_OPTIONS;
+  o.learning_rate = .1;
+  o.momentum = momentum;
+  o.nesterov = nesterov;
+  return tv_sgd_new(&o);
+}
+
+TEST(sgd_plain) { three_steps(sgd(0, false), (double[]){.95, .925, .935}); }
+TEST(sgd_momentum) { three_steps(sgd(.9, false), (double[]){.95, .88, .827}); }
+TEST(sgd_nesterov) { three_steps(sgd(.9, true), (double[]){.905, .817, .7793}); }
+
+TEST(adam) {
+  tv_adam_options o = TV_ADAM_OPTIONS;
+  o.learning_rate = .1;
+  three_steps(tv_adam_new(&o), (double[]){.900000002000, .806782040477, .747110938651});
+}
+
+TEST(learning_rate_may_change) {
+  tv_optimizer *const o = sgd(.9, false);
+  tv_variable *const v = scalar(TV_F64, 1);
+  const double rates[] = {.1, .01, .01}, want[] = {.95, .943, .9377};
+  for (int k = 0; k < 3; k++) {
+    double w = 0;
+    OK(tv_optimizer_set_learning_rate(o, rates[k]));
+    CHECK(tv_optimizer_learning_rate(o) == rates[k]);
+    OK(step(o, v, gradients[k]));
+    OK(tv_item_f64(tv_read(v), &w));
+    CHECK(fabs(w - want[k]) < 1e-12);
+  }
+  FAILS_STATUS(TV_EVALUE, "optimizer_set_learning_rate: rate is negative or not finite",
+               tv_optimizer_set_learning_rate(o, (double)NAN));
+  tv_optimizer_release(o);
+  tv_variable_release(v);
+}
+
+/* Moments of half precision are kept in f32: a hundred small steps are not lost. */
+TEST(half_precision_gathers_in_f32) {
+  tv_optimizer *const o = sgd(.9, false);
+  tv_variable *const half = scalar(TV_BF16, 1), *const full = scalar(TV_F32, 1);
+  for (int k = 0; k < 20; k++) {
+    OK(step(o, half, .01));
+    OK(step(o, full, .01));
+  }
+  double a, b;
+  OK(tv_item_f64(tv_read(half), &a));
+  OK(tv_item_f64(tv_read(full), &b));
+  EQUAL(tv_variable_dtype(half), TV_BF16);
+  CHECK(fabs(a - b) < .03);
+  tv_optimizer_release(o);
+  tv_variable_release(half);
+  tv_variable_release(full);
+}
+
+TEST(complex_second_moment_is_real) {
+  const double z[] = {1, 1};
+  tv_adam_options options = TV_ADAM_OPTIONS;
+  options.learning_rate = .1;
+  tv_optimizer *const o = tv_adam_new(&options);
+  tv_variable *const v = tv_variable_new_from_memory(z, TV_C128, TV_SCALAR_SHAPE, NULL);
+  tv_tensor *const g = tv_full(TV_C128, TV_SCALAR_SHAPE, tv_scalar_complex(3, 4));
+  OK(tv_optimizer_step(o, 1, &v, &g)); /* w -= .1 g / |g| */
+  double re, im;
+  OK(tv_item_f64(tv_real(tv_read(v)), &re));
+  OK(tv_item_f64(tv_imag(tv_read(v)), &im));
+  CHECK(fabs(re - .94) < 1e-9 && fabs(im - .92) < 1e-9);
+  tv_optimizer_release(o);
+  tv_variable_release(v);
+}
+
+TEST(gradients_that_do_not_fit_are_refused) {
+  tv_optimizer *const o = sgd(0, false);
+  tv_variable *const v = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), NULL);
+  tv_tensor *g = tv_ones(TV_F64, TV_SHAPE(2));
+  FAILS_STATUS(TV_EDTYPE, "optimizer_step: Variable 'Variable' is float32, its gradient float64",
+               tv_optimizer_step(o, 1, &v, &g));
+  g = tv_ones(TV_F32, TV_SHAPE(3));
+  FAILS_STATUS(TV_ESHAPE, "optimizer_step: Variable 'Variable' has shape [2], its gradient [3]",
+               tv_optimizer_step(o, 1, &v, &g));
+  g = NULL;
+  FAILS_STATUS(TV_EVALUE, "optimizer_step: a gradient is NULL", tv_optimizer_step(o, 1, &v, &g));
+  tv_variable *const twice[] = {v, v};
+  tv_tensor *const ones = tv_ones(TV_F32, TV_SHAPE(2));
+  FAILS_STATUS(TV_EVALUE, "optimizer_step: Variable 'Variable' is given twice",
+               tv_optimizer_step(o, 2, twice, (tv_tensor *[]){ones, ones}));
+  void *data;
+  OK(tv_variable_map(v, false, &data));
+  FAILS_STATUS(TV_EBUSY, "optimizer_step: Variable 'Variable' is mapped",
+               tv_optimizer_step(o, 1, &v, &(tv_tensor *){ones}));
+  OK(tv_variable_unmap(v));
+  EQUAL(tv_optimizer_steps(o), 0);
+  tv_optimizer_release(o);
+  tv_variable_release(v);
+}
+
+TEST(failed_allocation_changes_no_variable_and_no_slot) {
+  int points = 0;
+  for (int64_t fail = 1;; fail++) {
+    tv_scope scope;
+    tv_adam_options options = TV_ADAM_OPTIONS;
+    options.learning_rate = .1;
+    tv_scope_begin(&scope);
+    tv_optimizer *const o = tv_adam_new(&options);
+    tv_variable *const both[] = {scalar(TV_F64, 1), scalar(TV_F32, 1)};
+    tv_tensor *const g[] = {tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(.5)),
+                            tv_full(TV_F32, TV_SCALAR_SHAPE, tv_scalar(.5))};
+    tvi_memory_fail(fail, fail % 2);
+    const tv_status status = tv_optimizer_step(o, 2, both, g);
+    tvi_memory_fail(0, false);
+    if (status) {
+      EQUAL(status, TV_ENOMEM);
+      tv_error_clear();
+      for (int k = 0; k < 2; k++) HOLDS(tv_read(both[k]), 1);
+      EQUAL(tv_optimizer_steps(o), 0);
+      OK(tv_optimizer_step(o, 2, both, g)); /* as if it were the first */
+    }
+    double w = 0;
+    OK(tv_item_f64(tv_read(both[0]), &w));
+    CHECK(fabs(w - .900000002) < 1e-12);
+    for (int k = 0; k < 2; k++) tv_variable_release(both[k]);
+    tv_optimizer_release(o);
+    tv_scope_end(&scope, NULL);
+    points++;
+    if (!status) break;
+  }
+  CHECK(points > 10);
+}
+
+TEST_MAIN("step", CASE(sgd_plain), CASE(sgd_momentum), CASE(sgd_nesterov), CASE(adam),
+          CASE(learning_rate_may_change), CASE(half_precision_gathers_in_f32),
+          CASE(complex_second_moment_is_real), CASE(gradients_that_do_not_fit_are_refused),
+          CASE(failed_allocation_changes_no_variable_and_no_slot))
