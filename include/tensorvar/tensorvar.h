@@ -34,6 +34,7 @@
 #define TENSORVAR_TENSORVAR_H
 
 #include <tensorvar/backend.h>
+#include <tensorvar/checkpoint.h>
 #include <tensorvar/device.h>
 #include <tensorvar/dtype.h>
 #include <tensorvar/index.h>

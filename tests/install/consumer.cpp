@@ -157,12 +157,39 @@ static bool safetensors_work() {
   return is_right;
 }
 
+static bool checkpoints_work() {
+  tv_checkpoint_save_options save = TV_CHECKPOINT_SAVE_OPTIONS;
+  tv_checkpoint_options restore = TV_CHECKPOINT_OPTIONS;
+  tv_variable *w = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), nullptr);
+  tv_optimizer *sgd = tv_sgd_new(nullptr);
+  tv_checkpoint *c = tv_checkpoint_new();
+  tv_key key = tv_key_from_seed(1);
+  int64_t epoch = 3;
+  uint64_t version = 1;
+  save.durable = false;
+  restore.allow_missing = true;
+  tv_checkpoint_add_variable(c, "w", w);
+  tv_checkpoint_add_optimizer(c, "sgd", sgd);
+  tv_checkpoint_add_key(c, "key", &key);
+  tv_checkpoint_add_counter(c, "epoch", &epoch);
+  tv_checkpoint_save(c, "consumer.npz", &save);
+  epoch = 4;
+  const bool is_right = tv_checkpoint_restore(c, "consumer.npz", &restore) == TV_OK && epoch == 3 &&
+                        tv_checkpoint_saved_version(c, "w", &version) == TV_OK && version == 0;
+  tv_checkpoint_release(tv_checkpoint_retain(c));
+  tv_checkpoint_release(c);
+  tv_optimizer_release(sgd);
+  tv_variable_release(w);
+  std::remove("consumer.npz");
+  return is_right;
+}
+
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
                         options_work() & masks_work() & rows_work() & norm_works() & files_work() &
-                        archives_work() & safetensors_work();
+                        archives_work() & safetensors_work() & checkpoints_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
