@@ -186,7 +186,9 @@ TEST(as_many_differences_as_fit_are_listed_and_all_are_told) {
   CHECK(more);
   int listed = 0;
   for (const char *at = tv_error_text(); (at = strstr(at, "missing '")); at++) listed++;
-  EQUAL(listed + atoi(more + strlen("; and more: ")), 200);
+  char rest[40];
+  snprintf(rest, sizeof rest, "; and more: %d", 200 - listed);
+  SAME_TEXT(more, rest);
   tv_error_clear();
   tv_checkpoint_release(c);
   folder_leave();

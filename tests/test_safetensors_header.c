@@ -160,8 +160,7 @@ TEST(each_rule_is_kept) {
       {"{\"__metadata__\":{\"a\" \"\"}}", 0, "x: header byte 21: found \"\", expected ':'"},
       {"{\"__metadata__\":{\"a\":\"\" 1}}", 0, "x: header byte 24: found 1, expected ',' or '}'"},
       {"{\"a", 0, "x: header byte 3: found the end of the header, expected the closing quote"},
-      {"{\"a\n\"", 0,
-       "x: header byte 3: found \\x0a, expected no control character in a string"},
+      {"{\"a\n\"", 0, "x: header byte 3: found \\x0a, expected no control character in a string"},
       {"{\"\\u0000\"", 0, "x: header byte 2: found \\x5cu0000, expected no NUL in a string"},
       {"{\"\\x\"", 0, "x: header byte 2: found \\x5cx, expected an escape of JSON"},
       {"{\"\\", 0, "x: header byte 2: found \\x5c, expected an escape of JSON"},
@@ -182,16 +181,23 @@ TEST(each_rule_is_kept) {
   }
 }
 
+/* Append to a text with room for it. */
+static void put(char *text, size_t room, const char *more) {
+  const size_t n = strlen(text);
+  snprintf(text + n, room - n, "%s", more);
+}
+
 TEST(rank_is_at_most_64) {
   char text[400] = "{\"w\":{\"dtype\":\"U8\",\"data_offsets\":[0,1],\"shape\":[1";
-  for (int k = 1; k < 64; k++) strcat(text, ",1");
+  for (int k = 1; k < 64; k++) put(text, sizeof text, ",1");
   const size_t n = strlen(text);
   tvi_safetensors_header h;
-  strcat(text, "]}}");
+  put(text, sizeof text, "]}}");
   OK(parse(&h, text, 1));
   EQUAL(h.entries[0].rank, 64);
   tvi_safetensors_free(&h);
-  strcpy(text + n, ",1]}}");
+  text[n] = '\0';
+  put(text, sizeof text, ",1]}}");
   FAILS_STATUS(TV_EFORMAT, "x: header byte 177: found 1, expected at most 64 sizes",
                parse(&h, text, 1));
   tvi_safetensors_free(&h);
@@ -216,9 +222,9 @@ TEST(any_allocation_may_fail) {
     char entry[100];
     snprintf(entry, sizeof entry,
              "\"w%d\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[%d,%d]},", i, i, i + 1);
-    strcat(text, entry);
+    put(text, sizeof text, entry);
   }
-  strcat(text, "\"__metadata__\":{\"k\":\"v\"}}");
+  put(text, sizeof text, "\"__metadata__\":{\"k\":\"v\"}}");
   int64_t n = 0;
   for (tv_status status = TV_ENOMEM; status; tv_error_clear()) {
     tvi_safetensors_header h;

@@ -233,7 +233,7 @@ const char *tvi_safetensors_dtype(tv_dtype dtype) {
 }
 
 static tv_status take_dtype(cursor *in, tvi_safetensors_entry *entry) {
-  const char *name = NULL;
+  const char *name = "";
   skip_space(in);
   const char *const at = in->at;
   const tv_status status = take_string(in, "a dtype in quotes", &name);
@@ -260,7 +260,7 @@ static int field_of(const char *key) {
 }
 
 static tv_status take_field(cursor *in, tvi_safetensors_entry *entry, int *seen) {
-  const char *key = NULL;
+  const char *key = "";
   skip_space(in);
   const char *const at = in->at;
   const tv_status status = take_string(in, "a field in quotes", &key);
@@ -336,7 +336,7 @@ static tv_status take_members(cursor *in) {
   if (!take(in, '{')) return refuse(in, in->at, "'{'");
   if (take(in, '}')) return TV_OK;
   do {
-    const char *name = NULL;
+    const char *name = "";
     skip_space(in);
     const char *const at = in->at;
     tv_status status = take_string(in, "a name in quotes", &name);
@@ -377,16 +377,21 @@ static tv_status refuse_twice(const char *who, const char *name) {
 
 /* That no name and no key is there twice. */
 static tv_status check_names(tvi_safetensors_header *h, const char *who) {
+  tvi_safetensors_entry **const by_name = tvi_calloc(h->n, sizeof *by_name);
   const char **const keys = tvi_calloc(h->n_metadata, sizeof *keys);
-  h->by_name = tvi_calloc(h->n, sizeof *h->by_name);
-  tv_status status = keys && h->by_name ? TV_OK : no_memory(who, h->n + h->n_metadata);
-  for (int64_t i = 0; i < h->n && !status; i++) h->by_name[i] = &h->entries[i];
-  if (h->n && !status) qsort(h->by_name, (size_t)h->n, sizeof *h->by_name, compare_names);
+  h->by_name = by_name;
+  if (!by_name || !keys) {
+    tvi_free(keys);
+    no_memory(who, h->n + h->n_metadata);
+    return TV_ENOMEM;
+  }
+  tv_status status = TV_OK;
+  for (int64_t i = 0; i < h->n; i++) by_name[i] = &h->entries[i];
+  if (h->n) qsort(by_name, (size_t)h->n, sizeof *by_name, compare_names);
   for (int64_t i = 1; i < h->n && !status; i++)
-    if (!compare_names(&h->by_name[i - 1], &h->by_name[i]))
-      status = refuse_twice(who, h->by_name[i]->name);
-  for (int64_t i = 0; i < h->n_metadata && !status; i++) keys[i] = h->metadata[i].key;
-  if (h->n_metadata && !status) qsort(keys, (size_t)h->n_metadata, sizeof *keys, compare_texts);
+    if (!compare_names(&by_name[i - 1], &by_name[i])) status = refuse_twice(who, by_name[i]->name);
+  for (int64_t i = 0; i < h->n_metadata; i++) keys[i] = h->metadata[i].key;
+  if (h->n_metadata) qsort(keys, (size_t)h->n_metadata, sizeof *keys, compare_texts);
   for (int64_t i = 1; i < h->n_metadata && !status; i++)
     if (!strcmp(keys[i - 1], keys[i])) status = refuse_twice(who, keys[i]);
   tvi_free(keys);

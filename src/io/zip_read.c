@@ -267,9 +267,12 @@ tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd) {
   zip->names = tvi_malloc(where.bytes);
   zip->members = tvi_calloc(zip->n, sizeof *zip->members);
   zip->by_name = tvi_calloc(zip->n, sizeof *zip->by_name);
-  if (!zip->directory || !zip->names || !zip->members || !zip->by_name)
-    status = no_memory(who, 4 * where.bytes);
-  if (!status) status = read_all(who, fd, where.at, zip->directory, where.bytes);
+  if (!zip->directory || !zip->names || !zip->members || !zip->by_name) {
+    tvi_zip_free(zip);
+    no_memory(who, where.bytes);
+    return TV_ENOMEM;
+  }
+  status = read_all(who, fd, where.at, zip->directory, where.bytes);
   if (!status) status = read_entries(zip, who, &where);
   if (!status) status = check_members(zip, who, where.at);
   if (status) tvi_zip_free(zip);

@@ -257,7 +257,7 @@ static int shape_wanted(const restoring *r, const want *w, int64_t *shape) {
     shape[0] = w->what == KEY ? 2 : w->layout.rank == 1 ? w->layout.shape[0] : 0;
     return 1;
   }
-  if (w->what != VALUE && w->what != SLOT) return 0;
+  if ((w->what != VALUE && w->what != SLOT) || !w->of) return 0;
   const tv_npy_layout *const fresh = w->what == SLOT ? new_value_of(r, w->of) : NULL;
   if (fresh) {
     memcpy(shape, fresh->shape, (size_t)fresh->rank * sizeof *shape);
