@@ -18,17 +18,19 @@ TEST(a_file_holds_plain_arrays) {
   tv_checkpoint *const c = tv_checkpoint_new();
   tv_key key = {3, 4};
   int64_t epoch = -5;
+  double best = .25;
   OK(tv_optimizer_step(adam, 1, &w, &g));
   OK(tv_checkpoint_add_variable(c, "w", w));
   OK(tv_checkpoint_add_optimizer(c, "adam", adam));
   OK(tv_checkpoint_add_key(c, "rng", &key));
   OK(tv_checkpoint_add_counter(c, "epoch", &epoch));
+  OK(tv_checkpoint_add_number(c, "best", &best));
   OK(tv_checkpoint_save(c, "x.npz", NULL));
   OK(tv_checkpoint_save(c, "x.safetensors", NULL));
   for (int i = 0; i < 2; i++) {
     tv_npz *const z = i ? NULL : tv_npz_open("x.npz", NULL);
     tv_safetensors *const s = i ? tv_safetensors_open("x.safetensors") : NULL;
-    EQUAL(i ? tv_safetensors_count(s) : tv_npz_count(z), 11);
+    EQUAL(i ? tv_safetensors_count(s) : tv_npz_count(z), 12);
 #define READ(name) (i ? tv_safetensors_read(s, name, NULL) : tv_npz_read(z, name, NULL))
     SAME(READ("w"), tv_read(w));
     HOLDS(READ("__tensorvar__/version/w"), 1);
@@ -43,6 +45,8 @@ TEST(a_file_holds_plain_arrays) {
     HOLDS(READ("rng"), 3, 4);
     EQUAL(tv_tensor_dtype(READ("rng")), TV_U64);
     HOLDS(READ("epoch"), -5);
+    HOLDS(READ("best"), .25);
+    EQUAL(tv_tensor_dtype(READ("best")), TV_F64);
 #undef READ
     tv_npz_release(z);
     tv_safetensors_release(s);
@@ -93,6 +97,8 @@ TEST(names_and_objects_are_added_once) {
   FAILS_STATUS(TV_EVALUE, "checkpoint_add_key: key is NULL", tv_checkpoint_add_key(c, "k", NULL));
   FAILS_STATUS(TV_EVALUE, "checkpoint_add_counter: counter is NULL",
                tv_checkpoint_add_counter(c, "n", NULL));
+  FAILS_STATUS(TV_EVALUE, "checkpoint_add_number: number is NULL",
+               tv_checkpoint_add_number(c, "x", NULL));
   FAILS_STATUS(TV_EVALUE, "checkpoint_save: path is NULL", tv_checkpoint_save(c, NULL, NULL));
   FAILS_STATUS(TV_EVALUE, "checkpoint_save: checkpoint is NULL",
                tv_checkpoint_save(NULL, "x", NULL));

@@ -14,6 +14,7 @@ typedef struct training {
   tv_optimizer *optimizer;
   tv_key key;
   int64_t step;
+  double mean; /* of something, over the steps */
   tv_checkpoint *checkpoint;
 } training;
 
@@ -61,6 +62,7 @@ static inline void training_begin(training *t, int kind, tv_device device) {
   OK(tv_checkpoint_add_optimizer(t->checkpoint, "optimizer", t->optimizer));
   OK(tv_checkpoint_add_key(t->checkpoint, "key", &t->key));
   OK(tv_checkpoint_add_counter(t->checkpoint, "step", &t->step));
+  OK(tv_checkpoint_add_number(t->checkpoint, "mean", &t->mean));
 }
 
 /* Gradients are drawn, and depend on the values. */
@@ -77,6 +79,7 @@ static inline void training_run(training *t, int steps) {
     OK(tv_evaluate(2, g));
     OK(tv_optimizer_step(t->optimizer, 2, v, g));
     t->step++;
+    t->mean += (1 / 3. - t->mean) / (double)t->step;
     if (t->step == 4) OK(tv_optimizer_set_learning_rate(t->optimizer, .05));
     tv_scope_end(&scope, NULL);
   }
@@ -91,6 +94,7 @@ static inline void training_same(training *got, training *want) {
   EQUAL(got->key.seed, want->key.seed);
   EQUAL(got->key.stream, want->key.stream);
   EQUAL(got->step, want->step);
+  CHECK(got->mean == want->mean);
 }
 
 static inline void training_end(training *t) {

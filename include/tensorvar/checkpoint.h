@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Checkpoints: a named collection of Variables, optimizers, random keys and counters, saved to one
- * file and restored from it in one call each.
+ * Checkpoints: a named collection of Variables, optimizers, random keys, counters and numbers,
+ * saved to one file and restored from it in one call each.
  *
  * The file is an .npz, or a safetensors file if its name ends in ".safetensors". It holds plain
  * arrays, which NumPy reads:
  *
  *     w                                  the value of the Variable added as "w"
- *     rng, epoch                         a key (uint64 [seed, stream]) and a counter (int64)
+ *     rng, epoch, best                   a key (uint64 [seed, stream]), a counter (int64), a number
+ *                                        (float64)
  *     adam/kind, adam/steps, adam/learning_rate    of the optimizer added as "adam"
  *     adam/w/steps, adam/w/exp_avg, ...  what it keeps of "w", by PyTorch's names
  *     __tensorvar__/version/w            the version of "w"
@@ -18,8 +19,8 @@
  * All functions may be called from any thread. Saving and restoring lock all optimizers, then all
  * Variables, each in the order of their addresses: what is saved while other threads train is one
  * state between two steps, and readers never see half of a restored one. Saving holds these locks
- * only while it takes snapshots. Keys and counters are the caller's memory: nobody may write them
- * meanwhile. */
+ * only while it takes snapshots. Keys, counters and numbers are the caller's memory: nobody may
+ * write them meanwhile. */
 #ifndef TENSORVAR_CHECKPOINT_H
 #define TENSORVAR_CHECKPOINT_H
 
@@ -75,7 +76,7 @@ TV_API tv_checkpoint *tv_checkpoint_retain(tv_checkpoint *checkpoint);
 TV_API void tv_checkpoint_release(tv_checkpoint *checkpoint);
 
 /**
- * Add a Variable, an optimizer, a key or a counter under a name.
+ * Add a Variable, an optimizer, a key, a counter or a number under a name.
  *
  *     tv_checkpoint *c = tv_checkpoint_new();
  *     tv_checkpoint_add_variable(c, "w", w);
@@ -84,8 +85,8 @@ TV_API void tv_checkpoint_release(tv_checkpoint *checkpoint);
  *     tv_checkpoint_add_counter(c, "epoch", &epoch);
  *     if (tv_checkpoint_restore(c, "run.npz", NULL) == TV_EIO) tv_error_clear();   (a first run)
  *
- * A NULL name of a Variable is its own. Keys and counters are borrowed: they must outlive the
- * checkpoint.
+ * A NULL name of a Variable is its own. Keys, counters and numbers are borrowed: they must outlive
+ * the checkpoint.
  *
  * Errors    - TV_EVALUE  something is NULL; the name is taken, or cannot be that of an array (see
  *                        npz.h) or begins with "__"; the Variable or optimizer is there already
@@ -98,6 +99,8 @@ TV_API tv_status tv_checkpoint_add_optimizer(tv_checkpoint *checkpoint, const ch
 TV_API tv_status tv_checkpoint_add_key(tv_checkpoint *checkpoint, const char *name, tv_key *key);
 TV_API tv_status tv_checkpoint_add_counter(tv_checkpoint *checkpoint, const char *name,
                                            int64_t *counter);
+TV_API tv_status tv_checkpoint_add_number(tv_checkpoint *checkpoint, const char *name,
+                                          double *number);
 
 /* Save and restore ---------------------------------------------------------------------------- */
 

@@ -140,6 +140,12 @@ tv_status tv_checkpoint_add_counter(tv_checkpoint *c, const char *name, int64_t 
   return add(c, who, name, (tvi_entry){.kind = TVI_COUNTER, .of.counter = counter});
 }
 
+tv_status tv_checkpoint_add_number(tv_checkpoint *c, const char *name, double *number) {
+  static const char who[] = "checkpoint_add_number";
+  if (!number) return tvi_null_status(who, "number");
+  return add(c, who, name, (tvi_entry){.kind = TVI_NUMBER, .of.number = number});
+}
+
 tv_status tv_checkpoint_saved_version(tv_checkpoint *c, const char *name, uint64_t *version) {
   static const char who[] = "checkpoint_saved_version";
   if (!c || !name) return tvi_null_status(who, c ? "name" : "checkpoint");
@@ -332,8 +338,10 @@ static bool put_entry(gathered *g, const tvi_entry *e) {
     case TVI_KEY:
       return put(g, copied(g->who, e->name),
                  small(TV_U64, (const uint64_t[]){e->of.key->seed, e->of.key->stream}, 1, 2));
-    default:
+    case TVI_COUNTER:
       return put(g, copied(g->who, e->name), small(TV_I64, e->of.counter, 0, 0));
+    default:
+      return put(g, copied(g->who, e->name), small(TV_F64, e->of.number, 0, 0));
   }
 }
 

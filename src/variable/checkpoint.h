@@ -10,13 +10,14 @@
 #define TVI_CHECKPOINT_OWN "__tensorvar__/" /* what names of our own begin with */
 
 typedef struct tvi_entry {
-  enum { TVI_VARIABLE, TVI_OPTIMIZER, TVI_KEY, TVI_COUNTER } kind;
+  enum { TVI_VARIABLE, TVI_OPTIMIZER, TVI_KEY, TVI_COUNTER, TVI_NUMBER } kind;
   char *name;
   union {
     tv_variable *variable;   /* retained */
     tv_optimizer *optimizer; /* retained */
     tv_key *key;
     int64_t *counter;
+    double *number;
     void *any;
   } of;
   bool has_saved_version;

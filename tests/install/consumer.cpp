@@ -165,6 +165,7 @@ static bool checkpoints_work() {
   tv_checkpoint *c = tv_checkpoint_new();
   tv_key key = tv_key_from_seed(1);
   int64_t epoch = 3;
+  double best = 1;
   uint64_t version = 1;
   save.durable = false;
   restore.allow_missing = true;
@@ -172,6 +173,7 @@ static bool checkpoints_work() {
   tv_checkpoint_add_optimizer(c, "sgd", sgd);
   tv_checkpoint_add_key(c, "key", &key);
   tv_checkpoint_add_counter(c, "epoch", &epoch);
+  tv_checkpoint_add_number(c, "best", &best);
   tv_checkpoint_save(c, "consumer.npz", &save);
   epoch = 4;
   const bool is_right = tv_checkpoint_restore(c, "consumer.npz", &restore) == TV_OK && epoch == 3 &&
