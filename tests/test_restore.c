@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Restoring checkpoints: training goes on with the same bits; what differs is listed and nothing is
  * loaded; old state or new, whichever call or allocation fails. */
+#include <pthread.h>
+
 #include "far.h"
 #include "faults.h"
 #include "hearing.h"
@@ -262,6 +264,100 @@ TEST(numbers_that_no_optimizer_has_are_refused) {
   folder_leave();
 }
 
+/* Checksums find what matters: refused, and all as before, or restored in full. */
+TEST(a_file_changed_anywhere_is_refused_or_the_same) {
+  folder_enter();
+  training saved, before, t;
+  training_begin(&saved, 3, TV_CPU);
+  training_begin(&before, 3, TV_CPU);
+  training_begin(&t, 3, TV_CPU);
+  training_run(&saved, 5);
+  training_run(&before, 2);
+  OK(tv_checkpoint_save(before.checkpoint, "before.npz", NULL));
+  OK(tv_checkpoint_save(saved.checkpoint, "x.npz", NULL));
+  OK(tv_checkpoint_restore(t.checkpoint, "before.npz", NULL));
+  static char bytes[20000];
+  FILE *file = fopen("x.npz", "rb");
+  CHECK(file);
+  const size_t n = fread(bytes, 1, sizeof bytes, file);
+  fclose(file);
+  CHECK(n > 1000 && n < sizeof bytes);
+  for (size_t i = 0; i < n; i += 5) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    bytes[i] = (char)(bytes[i] ^ 1 << i % 8);
+    file_put("x.npz", bytes, n);
+    bytes[i] = (char)(bytes[i] ^ 1 << i % 8);
+    const tv_status status = tv_checkpoint_restore(t.checkpoint, "x.npz", NULL);
+    CHECK(!status || status == TV_EFORMAT);
+    tv_error_clear();
+    training_same(&t, status ? &before : &saved);
+    if (!status) OK(tv_checkpoint_restore(t.checkpoint, "before.npz", NULL));
+    tv_scope_end(&scope, NULL);
+  }
+  training_end(&saved);
+  training_end(&before);
+  training_end(&t);
+  folder_leave();
+}
+
+/* While one thread restores two files in turn, each Variable that others read is whole, and each
+ * step of another finds both Variables of one file: they stay equal. */
+static _Atomic bool goes_on;
+
+static void *reader(void *user) {
+  training *const t = user;
+  bool is_whole = true;
+  while (goes_on) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    const float *const x = (tv_tensor_data)(tv_read(t->w));
+    for (int i = 1; i < 64; i++) is_whole &= x[i] == x[0];
+    tv_scope_end(&scope, NULL);
+  }
+  return is_whole ? user : NULL;
+}
+
+static void *trainer(void *user) {
+  training *const t = user;
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  tv_tensor *const g[] = {tv_ones(TV_F32, TV_SHAPE(64)), tv_ones(TV_F32, TV_SHAPE(64))};
+  tv_variable *const v[] = {t->w, t->b};
+  while (goes_on && !tv_optimizer_step(t->optimizer, 2, v, g)) continue;
+  tv_scope_end(&scope, NULL);
+  return user;
+}
+
+TEST(others_may_read_and_train_meanwhile) {
+  folder_enter();
+  training t = {.optimizer = training_optimizer(1), .checkpoint = tv_checkpoint_new()};
+  t.w = tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(64)), NULL);
+  t.b = tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(64)), NULL);
+  OK(tv_checkpoint_add_variable(t.checkpoint, "b", t.b));
+  OK(tv_checkpoint_add_optimizer(t.checkpoint, "sgd", t.optimizer));
+  OK(tv_checkpoint_add_variable(t.checkpoint, "w", t.w));
+  OK(tv_checkpoint_save(t.checkpoint, "0.npz", NULL));
+  OK(tv_variable_assign(t.w, tv_ones(TV_F32, TV_SHAPE(64))));
+  OK(tv_variable_assign(t.b, tv_ones(TV_F32, TV_SHAPE(64))));
+  OK(tv_checkpoint_save(t.checkpoint, "1.npz", NULL));
+  pthread_t threads[2];
+  void *was_whole = NULL;
+  goes_on = true;
+  CHECK(pthread_create(&threads[0], NULL, reader, &t) == 0);
+  CHECK(pthread_create(&threads[1], NULL, trainer, &t) == 0);
+  for (int i = 0; i < 100; i++)
+    OK(tv_checkpoint_restore(t.checkpoint, i % 2 ? "0.npz" : "1.npz", NULL));
+  goes_on = false;
+  pthread_join(threads[0], &was_whole);
+  pthread_join(threads[1], NULL);
+  CHECK(was_whole);
+  SAME(tv_read(t.w), tv_read(t.b));
+  EQUAL(tv_variable_version(t.w), tv_variable_version(t.b));
+  training_end(&t);
+  folder_leave();
+}
+
 /* Whatever fails, all is as before, and the next restore works. */
 static void check_restore(training *t, training *before, training *saved, const char *path,
                           tv_status status) {
@@ -349,4 +445,5 @@ TEST_MAIN("restore", CASE(training_goes_on_with_the_same_bits),
           CASE(what_an_optimizer_kept_is_forgotten_if_the_file_keeps_nothing),
           CASE(numbers_that_no_optimizer_has_are_refused),
           CASE(any_call_or_allocation_may_fail_and_the_state_is_old_or_new),
-          CASE(files_that_are_none_are_refused))
+          CASE(a_file_changed_anywhere_is_refused_or_the_same),
+          CASE(others_may_read_and_train_meanwhile), CASE(files_that_are_none_are_refused))

@@ -259,6 +259,24 @@ TEST(zip64_end_records_are_read) {
   folder_leave();
 }
 
+/* A directory may be as large as the file; memory for it is not taken on the file's word alone. */
+TEST(directories_larger_than_their_entries_are_refused) {
+  folder_enter();
+  two t = make();
+  archive end = {.n = t.file.n - t.end};
+  memcpy(end.bytes, t.file.bytes + t.end, end.n);
+  const off_t hole = (off_t)1 << 30;
+  file_put("x.npz", t.file.bytes, t.end);
+  CHECK(truncate("x.npz", (off_t)t.end + hole) == 0);
+  put(&end, 12, get(&end, 12, 4) + (uint64_t)hole, 4);
+  const int fd = open("x.npz", O_WRONLY);
+  CHECK(pwrite(fd, end.bytes, end.n, (off_t)t.end + hole) == (ssize_t)end.n && close(fd) == 0);
+  CHECK(!tv_npz_open("x.npz", NULL));
+  CHECK(strstr(tv_error_text(), "found a directory larger than its entries can be"));
+  tv_error_clear();
+  folder_leave();
+}
+
 TEST(comments_are_fine) {
   folder_enter();
   two t = make();
@@ -328,6 +346,7 @@ TEST_MAIN("zip_read", CASE(fields_of_the_directory_are_checked),
           CASE(counts_that_do_not_fit_are_refused), CASE(two_truths_are_refused),
           CASE(headers_that_disagree_with_the_directory_are_refused),
           CASE(sums_are_compared_and_arrays_fit_their_members), CASE(zip64_fields_are_read),
-          CASE(zip64_end_records_are_read), CASE(comments_are_fine),
-          CASE(claims_beyond_deflate_are_refused), CASE(what_is_no_zip_is_named),
+          CASE(zip64_end_records_are_read), CASE(directories_larger_than_their_entries_are_refused),
+          CASE(comments_are_fine), CASE(claims_beyond_deflate_are_refused),
+          CASE(what_is_no_zip_is_named),
           CASE(members_that_are_no_arrays_are_listed_and_refused_when_read))

@@ -18,9 +18,9 @@
  *
  * All functions may be called from any thread. Saving and restoring lock all optimizers, then all
  * Variables, each in the order of their addresses: what is saved while other threads train is one
- * state between two steps, and readers never see half of a restored one. Saving holds these locks
- * only while it takes snapshots. Keys, counters and numbers are the caller's memory: nobody may
- * write them meanwhile. */
+ * state between two steps, and a step sees all of a restored one or nothing of it. Saving holds
+ * these locks only while it takes snapshots. Keys, counters and numbers are the caller's memory:
+ * nobody may write them meanwhile. */
 #ifndef TENSORVAR_CHECKPOINT_H
 #define TENSORVAR_CHECKPOINT_H
 

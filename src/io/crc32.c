@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* CRC-32 by folding with carry-less multiplication where the processor has it, else by tables that
- * take eight bytes a step (slicing by 8). In the cache folding moves about 10 GB/s where zlib 1.2.13
- * moves 4.
+ * take eight bytes a step (slicing by 8). In the cache folding moves about 10 GB/s where
+ * zlib 1.2.13 moves 4.
  *
  * Source of folding and of its constants: Gopal et al., "Fast CRC Computation for Generic
  * Polynomials Using PCLMULQDQ Instruction", Intel (2009). */

@@ -34,9 +34,6 @@ static bool options_of(const tv_npz_options *given, tv_npz_options *out) {
 }
 
 static tv_status check_limits(const char *who, const tvi_zip *zip, const tv_npz_options *o) {
-  if (zip->n > o->max_members)
-    return tvi_fail_status(TV_EFORMAT, "%s: found %lld members, the limit is %lld", who,
-                           (long long)zip->n, (long long)o->max_members);
   int64_t left = o->max_bytes;
   for (int64_t i = 0; i < zip->n; i++) {
     char name[64];
@@ -70,7 +67,7 @@ tv_npz *tv_npz_open(const char *path, const tv_npz_options *options) {
   npz->path = memcpy(copy, path, bytes);
   atomic_init(&npz->count, 1);
   const int fd = tvi_file_open(who.text, path);
-  tv_status status = fd < 0 ? TV_EIO : tvi_zip_open(&npz->zip, who.text, fd);
+  tv_status status = fd < 0 ? TV_EIO : tvi_zip_open(&npz->zip, who.text, fd, o.max_members);
   if (!status) {
     status = check_limits(who.text, &npz->zip, &o);
     if (status) tvi_zip_free(&npz->zip);

@@ -29,9 +29,10 @@ typedef struct tvi_zip {
   char *names;
 } tvi_zip;
 
-/* Read and check the directory of an open file, which stays the caller's. TV_EFORMAT, TV_ENOMEM,
- * TV_EIO; then there is nothing to free. */
-tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd);
+/* Read and check the directory of an open file, which stays the caller's, of so many members at
+ * most: memory is taken for no more. TV_EFORMAT, TV_ENOMEM, TV_EIO; then there is nothing to free.
+ */
+tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd, int64_t max_members);
 void tvi_zip_free(tvi_zip *zip);
 /* NULL if there is none. */
 const tvi_zip_member *tvi_zip_find(const tvi_zip *zip, const char *name);

@@ -26,6 +26,7 @@ enum {
   END64 = 56,
   LOCATOR = 20,
   ENTRY = 46,
+  MOST_ENTRY = ENTRY + 3 * 65535,
   LOCAL = 30,
   MOST_COMMENT = 65535,
   PIECE = 1 << 18 /* read and summed while it is in the cache */
@@ -253,7 +254,7 @@ static tv_status check_members(tvi_zip *zip, const char *who, int64_t directory_
   return TV_OK;
 }
 
-tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd) {
+tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd, int64_t max_members) {
   *zip = (tvi_zip){.fd = fd};
   extent where = {0, 0, 0};
   int64_t size = 0;
@@ -262,6 +263,11 @@ tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd) {
     status = refuse(who, 0, "no regular file, or an empty one", "an .npz file");
   if (!status) status = read_end(who, fd, size, &where);
   if (status) return status;
+  if (where.n > max_members)
+    return tvi_fail_status(TV_EFORMAT, "%s: found %lld members, the limit is %lld", who,
+                           (long long)where.n, (long long)max_members);
+  if (where.bytes / MOST_ENTRY > where.n)
+    return refuse(who, where.at, "a directory larger than its entries can be", "theirs");
   zip->n = where.n;
   zip->directory = tvi_malloc(where.bytes);
   zip->names = tvi_malloc(where.bytes);
