@@ -18,6 +18,10 @@ write_basic_package_version_file(
 
 # The prefix is written as a path from the .pc file, so that an installed tree may be moved.
 file(RELATIVE_PATH TV_PC_PREFIX /prefix/${pkgconfig_dir} /prefix)
+set(TV_PC_ZLIB)
+if(TV_WITH_ZLIB)
+  set(TV_PC_ZLIB " -lz")
+endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/tensorvar.pc.in
                ${PROJECT_BINARY_DIR}/package/tensorvar.pc @ONLY)
 

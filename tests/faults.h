@@ -84,6 +84,9 @@ static ssize_t faults_readlink(const char *path, char *out, size_t bytes) {
 static int faults_rename(const char *from, const char *to) {
   return faults_hit() ? -1 : faults.real.rename(from, to);
 }
+static ssize_t faults_pread(int fd, void *out, size_t bytes, off_t offset) {
+  return faults_hit() ? -1 : faults.real.pread(fd, out, faults_cut(bytes), offset);
+}
 static int faults_unlink(const char *path) { return faults_hit() ? -1 : faults.real.unlink(path); }
 
 static inline bool faults_begin(int64_t at, int error) {
@@ -95,7 +98,7 @@ static inline bool faults_begin(int64_t at, int error) {
   tvi_sys = (tvi_system){faults_open,     faults_read,        faults_write,  faults_fsync,
                          faults_close,    faults_fstat,       faults_fchmod, faults_lseek,
                          faults_mmap,     faults.real.munmap, faults_stat,   faults_may_write,
-                         faults_readlink, faults_rename,      faults_unlink};
+                         faults_readlink, faults_rename,      faults_unlink, faults_pread};
   return true;
 }
 

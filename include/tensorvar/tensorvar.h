@@ -36,6 +36,7 @@
 #include <tensorvar/accumulator.h>
 #include <tensorvar/average.h>
 #include <tensorvar/backend.h>
+#include <tensorvar/checkpoint.h>
 #include <tensorvar/clip.h>
 #include <tensorvar/custom.h>
 #include <tensorvar/device.h>
@@ -46,12 +47,14 @@
 #include <tensorvar/loss.h>
 #include <tensorvar/norm.h>
 #include <tensorvar/npy.h>
+#include <tensorvar/npz.h>
 #include <tensorvar/ops.h>
 #include <tensorvar/optimizer.h>
 #include <tensorvar/print.h>
 #include <tensorvar/random.h>
 #include <tensorvar/reduce.h>
 #include <tensorvar/rows.h>
+#include <tensorvar/safetensors.h>
 #include <tensorvar/scaler.h>
 #include <tensorvar/schedule.h>
 #include <tensorvar/scope.h>

@@ -45,7 +45,8 @@ tvi_system tvi_sys = {.open = open_file,
                       .may_write = may_write,
                       .readlink = readlink,
                       .rename = rename,
-                      .unlink = unlink};
+                      .unlink = unlink,
+                      .pread = pread};
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
@@ -100,6 +101,21 @@ tv_status tvi_file_read(const char *who, int fd, void *out, int64_t n, int64_t *
   for (*got = 0; *got < n;) {
     const int64_t want = n - *got < MOST_AT_ONCE ? n - *got : MOST_AT_ONCE;
     const ssize_t now = tvi_sys.read(fd, (char *)out + *got, (size_t)want);
+    if (now == 0) break;
+    if (now > 0) {
+      *got += now;
+    } else if (errno != EINTR) {
+      return tvi_file_fail(who, "read", errno);
+    }
+  }
+  return TV_OK;
+}
+
+tv_status tvi_file_read_at(const char *who, int fd, int64_t at, void *out, int64_t n,
+                           int64_t *got) {
+  for (*got = 0; *got < n;) {
+    const int64_t want = n - *got < MOST_AT_ONCE ? n - *got : MOST_AT_ONCE;
+    const ssize_t now = tvi_sys.pread(fd, (char *)out + *got, (size_t)want, at + *got);
     if (now == 0) break;
     if (now > 0) {
       *got += now;
@@ -223,6 +239,20 @@ tv_status tvi_file_write(tvi_file_out *out, const void *from, int64_t n) {
     }
   }
   return TV_OK;
+}
+
+bool tvi_file_can_patch(const tvi_file_out *out) { return out->temporary != NULL; }
+
+static tv_status go_to(tvi_file_out *out, int64_t at) {
+  return tvi_sys.lseek(out->fd, at, SEEK_SET) == at
+             ? TV_OK
+             : tvi_file_fail(out->who, "go to a position", errno);
+}
+
+tv_status tvi_file_patch(tvi_file_out *out, int64_t at, const void *from, int64_t n, int64_t end) {
+  tv_status status = go_to(out, at);
+  if (!status) status = tvi_file_write(out, from, n);
+  return status ? status : go_to(out, end);
 }
 
 /* A failed sync is final: Linux marks the pages clean, so that a second one would succeed. */

@@ -28,6 +28,7 @@ typedef struct tvi_system {
   ssize_t (*readlink)(const char *path, char *out, size_t bytes);
   int (*rename)(const char *from, const char *to);
   int (*unlink)(const char *path);
+  ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
 } tvi_system;
 
 /** The table in use; only tests write to it. */
@@ -55,6 +56,9 @@ tv_status tvi_file_left(const char *who, int fd, int64_t *left);
 /** Read up to n bytes, fewer only where the file ends; *got of them. */
 tv_status tvi_file_read(const char *who, int fd, void *out, int64_t n, int64_t *got);
 
+/** The same from a place of a file that has places, whose position stays: threads may share it. */
+tv_status tvi_file_read_at(const char *who, int fd, int64_t at, void *out, int64_t n, int64_t *got);
+
 /** Close what was only read. */
 void tvi_file_close(int fd);
 
@@ -72,6 +76,10 @@ typedef struct tvi_file_out {
 /** Begin. On success exactly one of commit and abandon follows, also after a failed write. */
 tv_status tvi_file_begin(tvi_file_out *out, const char *who, const char *path, bool is_durable);
 tv_status tvi_file_write(tvi_file_out *out, const void *from, int64_t n);
+/** Whether bytes already written can be written anew: not into a FIFO or a device. */
+bool tvi_file_can_patch(const tvi_file_out *out);
+/** Write n bytes anew at a place; the next write goes on at `end`, as before. */
+tv_status tvi_file_patch(tvi_file_out *out, int64_t at, const void *from, int64_t n, int64_t end);
 /** Make the new file the file; if it fails, the old one stays, or the text says otherwise. */
 tv_status tvi_file_commit(tvi_file_out *out);
 void tvi_file_abandon(tvi_file_out *out);

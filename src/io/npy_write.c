@@ -10,6 +10,7 @@
 #include "device.h"
 #include "endian.h"
 #include "file.h"
+#include "flow.h"
 #include "memory.h"
 #include "npy_header.h"
 #include "status.h"
@@ -36,7 +37,7 @@ static bool is_fortran_order(tv_tensor *x, const int64_t *steps) {
 
 /* The elements in C order, collected and written in pieces. */
 typedef struct collector {
-  tvi_file_out *out;
+  tvi_sink *to;
   tv_dtype dtype;
   char *buffer; /* BUFFER bytes, `used` of them */
   int64_t used;
@@ -44,7 +45,7 @@ typedef struct collector {
 
 static tv_status flush(collector *c) {
   if (tvi_host_is_big_endian()) tvi_swap_numbers(c->dtype, c->buffer, c->used);
-  const tv_status status = tvi_file_write(c->out, c->buffer, c->used);
+  const tv_status status = c->to->write(c->to, c->buffer, c->used);
   c->used = 0;
   return status;
 }
@@ -63,12 +64,12 @@ static tv_status collect(collector *c, const char *from, int64_t step, int64_t n
   return TV_OK;
 }
 
-static tv_status write_collected(tvi_file_out *out, tv_tensor *x, const char *data,
-                                 const int64_t *steps, const int64_t *shape) {
+static tv_status write_collected(tvi_sink *to, tv_tensor *x, const char *data, const int64_t *steps,
+                                 const int64_t *shape) {
   int64_t index[TV_MAX_RANK] = {0};
   const int last = x->rank - 1;
-  collector c = {out, x->dtype, tvi_malloc(BUFFER), 0};
-  if (!c.buffer) return no_memory(out->who);
+  collector c = {to, x->dtype, tvi_malloc(BUFFER), 0};
+  if (!c.buffer) return no_memory(to->who);
   tv_status status = TV_OK;
   for (int axis = 0; !status && axis >= 0;) {
     status = x->rank ? collect(&c, data, steps[last], shape[last]) : collect(&c, data, 0, 1);
@@ -85,10 +86,10 @@ static tv_status write_collected(tvi_file_out *out, tv_tensor *x, const char *da
 }
 
 /* The elements of another device, compact in C order there, in pieces. */
-static tv_status write_device(tvi_file_out *out, tv_tensor *x) {
+static tv_status write_device(tvi_sink *to, tv_tensor *x) {
   tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
-  collector c = {out, x->dtype, tvi_malloc(BUFFER), 0};
-  if (!c.buffer) return no_memory(out->who);
+  collector c = {to, x->dtype, tvi_malloc(BUFFER), 0};
+  if (!c.buffer) return no_memory(to->who);
   tv_status status = tvi_stream_reads(x);
   const int64_t bytes = tv_tensor_bytes(x);
   for (int64_t done = 0; !status && done < bytes; done += BUFFER) {
@@ -101,29 +102,45 @@ static tv_status write_device(tvi_file_out *out, tv_tensor *x) {
   return status;
 }
 
-/* Header and elements of x, which is in host memory or compact elsewhere. */
-static tv_status write_array(tvi_file_out *out, tv_tensor *x) {
+static bool is_here(const tv_tensor *x) { return x->weak.kind || tvi_tensor_on(x) == TV_CPU; }
+
+tv_tensor *tvi_npy_packed(const char *who, tv_tensor *x) {
+  return is_here(x) ? tv_retain(x) : tvi_tensor_compact(who, x);
+}
+
+/* The elements of x, whose steps are in host memory, in C order or in Fortran's. */
+static tv_status write_here(tvi_sink *to, tv_tensor *x, const char *data, const int64_t *steps,
+                            bool is_fortran) {
+  if (!tvi_host_is_big_endian() && (x->is_contiguous || is_fortran))
+    return to->write(to, data, tv_tensor_bytes(x));
+  /* Fortran order is the C order of the transpose. */
+  int64_t shape[TV_MAX_RANK], along[TV_MAX_RANK];
+  for (int k = 0; k < x->rank; k++) {
+    const int axis = is_fortran ? x->rank - 1 - k : k;
+    shape[k] = x->shape[axis];
+    along[k] = steps[axis];
+  }
+  return write_collected(to, x, data, along, shape);
+}
+
+tv_status tvi_npy_write(tvi_sink *to, tv_tensor *x) {
   char header[TVI_NPY_HEADER_ROOM];
   int64_t steps[TV_MAX_RANK];
-  const bool is_here = x->weak.kind || tvi_tensor_on(x) == TV_CPU;
-  const char *const data = is_here && x->size ? tv_tensor_data_strided(x, steps) : NULL;
-  if (is_here && x->size && !data) return tvi_failure();
+  const char *const data = is_here(x) && x->size ? tv_tensor_data_strided(x, steps) : NULL;
+  if (is_here(x) && x->size && !data) return tvi_failure();
   const bool is_fortran = data && !x->is_contiguous && is_fortran_order(x, steps);
   const int n = tvi_npy_header_write(x->dtype, is_fortran, x->rank, x->shape, header);
-  const tv_status status = tvi_file_write(out, header, n);
+  const tv_status status = to->write(to, header, n);
   if (status || !x->size) return status;
-  if (!is_here) return write_device(out, x);
-  if (tvi_host_is_big_endian() || !(x->is_contiguous || is_fortran)) {
-    /* Fortran order is the C order of the transpose. */
-    int64_t shape[TV_MAX_RANK], along[TV_MAX_RANK];
-    for (int k = 0; k < x->rank; k++) {
-      const int axis = is_fortran ? x->rank - 1 - k : k;
-      shape[k] = x->shape[axis];
-      along[k] = steps[axis];
-    }
-    return write_collected(out, x, data, along, shape);
-  }
-  return tvi_file_write(out, data, tv_tensor_bytes(x));
+  return is_here(x) ? write_here(to, x, data, steps, is_fortran) : write_device(to, x);
+}
+
+tv_status tvi_npy_write_elements(tvi_sink *to, tv_tensor *x) {
+  int64_t steps[TV_MAX_RANK];
+  if (!x->size) return TV_OK;
+  if (!is_here(x)) return write_device(to, x);
+  const char *const data = tv_tensor_data_strided(x, steps);
+  return data ? write_here(to, x, data, steps, false) : tvi_failure();
 }
 
 tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options *options) {
@@ -134,18 +151,16 @@ tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options 
     if (!tvi_options_fit("npy_save", options->size, sizeof o)) return TV_EVALUE;
     memcpy(&o, options, options->size);
   }
-  tvi_file_out out;
-  tvi_who_text(&who, "npy_save", path);
-  const bool is_here = x->weak.kind || tvi_tensor_on(x) == TV_CPU;
-  tv_tensor *const packed = is_here ? tv_retain(x) : tvi_tensor_compact(who.text, x);
+  tvi_file_sink to = {{tvi_who_text(&who, "npy_save", path), tvi_file_sink_write}, {0}};
+  tv_tensor *const packed = tvi_npy_packed(who.text, x);
   if (!packed) return tvi_failure();
-  tv_status status = tvi_file_begin(&out, who.text, path, o.durable);
+  tv_status status = tvi_file_begin(&to.out, who.text, path, o.durable);
   if (!status) {
-    status = write_array(&out, packed);
+    status = tvi_npy_write(&to.sink, packed);
     if (!status) {
-      status = tvi_file_commit(&out);
+      status = tvi_file_commit(&to.out);
     } else {
-      tvi_file_abandon(&out);
+      tvi_file_abandon(&to.out);
     }
   }
   tv_release(packed);

@@ -280,13 +280,87 @@ static bool files_work() {
   return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
 }
 
+static bool archives_work() {
+  tv_npz_options open = TV_NPZ_OPTIONS;
+  tv_npz_save_options save = TV_NPZ_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  const char *names[] = {"a", "b"};
+  tv_tensor *two[] = {tv_ones(TV_F32, TV_SHAPE(2)), tv_zeros(TV_I8, TV_SHAPE(3))}, *all[2];
+  save.durable = false;
+  open.max_members = 2;
+  tv_npz_save("consumer.npz", 2, names, two, &save);
+  tv_npz *z = tv_npz_open("consumer.npz", &open);
+  const bool is_right = tv_npz_count(z) == 2 && tv_npz_has(z, tv_npz_name(z, 1)) &&
+                        tv_npz_info(z, "a", nullptr, &layout) == TV_OK && layout.shape[0] == 2 &&
+                        tv_npz_read_all(z, nullptr, all) == TV_OK && tv_npz_read(z, "b", nullptr) &&
+                        tv_npz_verify(z) == TV_OK && tv_npz_load("consumer.npz", "a", nullptr);
+  tv_npz_release(tv_npz_retain(z));
+  tv_npz_release(z);
+  std::remove("consumer.npz");
+  return is_right;
+}
+
+static bool safetensors_work() {
+  tv_safetensors_save_options save = TV_SAFETENSORS_SAVE_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  const char *names[] = {"a", "b"}, *key = "k", *value = "v", *path = "consumer.safetensors";
+  tv_tensor *two[] = {tv_ones(TV_F32, TV_SHAPE(2)), tv_zeros(TV_I8, TV_SHAPE(3))}, *all[2];
+  save.durable = false;
+  save.n_metadata = 1;
+  save.keys = &key;
+  save.values = &value;
+  tv_safetensors_save(path, 2, names, two, &save);
+  tv_safetensors *f = tv_safetensors_open(path);
+  const bool is_right =
+      tv_safetensors_count(f) == 2 && tv_safetensors_has(f, tv_safetensors_name(f, 1)) &&
+      tv_safetensors_metadata_count(f) == 1 && tv_safetensors_metadata_key(f, 0)[0] == 'k' &&
+      tv_safetensors_metadata_value(f, 0)[0] == 'v' && tv_safetensors_metadata(f, key) &&
+      tv_safetensors_info(f, "a", &layout) == TV_OK && layout.shape[0] == 2 &&
+      tv_safetensors_read_all(f, nullptr, all) == TV_OK && tv_safetensors_read(f, "b", nullptr) &&
+      tv_safetensors_load(path, "a", nullptr);
+  tv_safetensors_release(tv_safetensors_retain(f));
+  tv_safetensors_release(f);
+  std::remove(path);
+  return is_right;
+}
+
+static bool checkpoints_work() {
+  tv_checkpoint_save_options save = TV_CHECKPOINT_SAVE_OPTIONS;
+  tv_checkpoint_options restore = TV_CHECKPOINT_OPTIONS;
+  tv_variable *w = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), nullptr);
+  tv_optimizer *sgd = tv_sgd_new(nullptr);
+  tv_checkpoint *c = tv_checkpoint_new();
+  tv_key key = tv_key_from_seed(1);
+  int64_t epoch = 3;
+  double best = 1;
+  uint64_t version = 1;
+  save.durable = false;
+  restore.allow_missing = true;
+  tv_checkpoint_add_variable(c, "w", w);
+  tv_checkpoint_add_optimizer(c, "sgd", sgd);
+  tv_checkpoint_add_key(c, "key", &key);
+  tv_checkpoint_add_counter(c, "epoch", &epoch);
+  tv_checkpoint_add_number(c, "best", &best);
+  tv_checkpoint_save(c, "consumer.npz", &save);
+  epoch = 4;
+  const bool is_right = tv_checkpoint_restore(c, "consumer.npz", &restore) == TV_OK && epoch == 3 &&
+                        tv_checkpoint_saved_version(c, "w", &version) == TV_OK && version == 0;
+  tv_checkpoint_release(tv_checkpoint_retain(c));
+  tv_checkpoint_release(c);
+  tv_optimizer_release(sgd);
+  tv_variable_release(w);
+  std::remove("consumer.npz");
+  return is_right;
+}
+
 int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
                         options_work() & averages_work() & lbfgs_works() & masks_work() &
                         rows_work() & writes_work() & constraints_work() & own_ops_work() &
-                        norm_works() & files_work();
+                        norm_works() & files_work() & archives_work() & safetensors_work() &
+                        checkpoints_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ * Checkpoints: a named collection of Variables, optimizers, random keys, counters and numbers,
+ * saved to one file and restored from it in one call each.
+ *
+ * The file is an .npz, or a safetensors file if its name ends in ".safetensors". It holds plain
+ * arrays, which NumPy reads:
+ *
+ *     w                                  the value of the Variable added as "w"
+ *     rng, epoch, best                   a key (uint64 [seed, stream]), a counter (int64), a number
+ *                                        (float64)
+ *     adam/kind, adam/steps, adam/learning_rate    of the optimizer added as "adam"
+ *     adam/w/steps, adam/w/exp_avg, ...  what it keeps of "w", by PyTorch's names
+ *     __tensorvar__/version/w            the version of "w"
+ *     __tensorvar__/format               1
+ *
+ * Hyperparameters other than the learning rate are the program's: an optimizer is restored into one
+ * made with the same options, and training goes on with the same bits as if it had never stopped.
+ *
+ * All functions may be called from any thread. Saving and restoring lock all optimizers, then all
+ * Variables, each in the order of their addresses: what is saved while other threads train is one
+ * state between two steps, and a step sees all of a restored one or nothing of it. Saving holds
+ * these locks only while it takes snapshots. Keys, counters and numbers are the caller's memory:
+ * nobody may write them meanwhile. */
+#ifndef TENSORVAR_CHECKPOINT_H
+#define TENSORVAR_CHECKPOINT_H
+
+#include <tensorvar/optimizer.h>
+#include <tensorvar/random.h>
+#include <tensorvar/variable.h>
+TV_BEGIN_C
+
+typedef struct tv_checkpoint tv_checkpoint;
+
+/** What is told of an array of the file, or of one that is not in it. */
+typedef enum tv_checkpoint_event {
+  TV_CHECKPOINT_LOADED,
+  TV_CHECKPOINT_MISSING,    /* here, not in the file */
+  TV_CHECKPOINT_UNEXPECTED, /* in the file, not here */
+  TV_CHECKPOINT_SHAPE,      /* another shape */
+  TV_CHECKPOINT_DTYPE,      /* another dtype */
+  TV_CHECKPOINT_KIND        /* an optimizer of another kind */
+} tv_checkpoint_event;
+
+/** How to save. Begin with TV_CHECKPOINT_SAVE_OPTIONS. */
+typedef struct tv_checkpoint_save_options {
+  size_t size;
+  bool durable;    /* as tv_npy_save */
+  int compression; /* as tv_npz_save; safetensors files have none */
+} tv_checkpoint_save_options;
+#define TV_CHECKPOINT_SAVE_OPTIONS \
+  { sizeof(tv_checkpoint_save_options), true, 0 }
+
+/** How to restore. Begin with TV_CHECKPOINT_OPTIONS. */
+typedef struct tv_checkpoint_options {
+  size_t size;
+  bool allow_missing;    /* what the file does not have stays as it is; an optimizer as a whole */
+  bool allow_unexpected; /* arrays of the file that nobody asked for are left alone */
+  bool same_kind;        /* another dtype is converted, by the rule of tv_variable_assign */
+  /** Not NULL: only what was added under a name that begins so; the rest of the collection stays as
+   *  it is, and the rest of the file is left alone. */
+  const char *prefix;
+  /** Not NULL: called once for every array by its name in the file, and every difference, refused
+   * or allowed; LOADED when all went well. `text` says what was found and expected, or is empty;
+   * both live until the call returns. It may not use this checkpoint. */
+  void (*report)(void *user, tv_checkpoint_event event, const char *name, const char *text);
+  void *user;
+} tv_checkpoint_options;
+#define TV_CHECKPOINT_OPTIONS \
+  { sizeof(tv_checkpoint_options), false, false, false, NULL, NULL, NULL }
+
+/* Collect ------------------------------------------------------------------------------------- */
+
+/** An empty collection. It holds what is added, until it is released. */
+TV_API tv_checkpoint *tv_checkpoint_new(void);
+TV_API tv_checkpoint *tv_checkpoint_retain(tv_checkpoint *checkpoint);
+TV_API void tv_checkpoint_release(tv_checkpoint *checkpoint);
+
+/**
+ * Add a Variable, an optimizer, a key, a counter or a number under a name.
+ *
+ *     tv_checkpoint *c = tv_checkpoint_new();
+ *     tv_checkpoint_add_variable(c, "w", w);
+ *     tv_checkpoint_add_optimizer(c, "adam", adam);
+ *     tv_checkpoint_add_key(c, "rng", &key);
+ *     tv_checkpoint_add_counter(c, "epoch", &epoch);
+ *     if (tv_checkpoint_restore(c, "run.npz", NULL) == TV_EIO) tv_error_clear();   (a first run)
+ *
+ * A NULL name of a Variable is its own. Keys, counters and numbers are borrowed: they must outlive
+ * the checkpoint.
+ *
+ * Errors    - TV_EVALUE  something is NULL; the name is taken, or cannot be that of an array (see
+ *                        npz.h) or begins with "__"; the Variable or optimizer is there already
+ *           - TV_ENOMEM
+ */
+TV_API tv_status tv_checkpoint_add_variable(tv_checkpoint *checkpoint, const char *name,
+                                            tv_variable *variable);
+TV_API tv_status tv_checkpoint_add_optimizer(tv_checkpoint *checkpoint, const char *name,
+                                             tv_optimizer *optimizer);
+TV_API tv_status tv_checkpoint_add_key(tv_checkpoint *checkpoint, const char *name, tv_key *key);
+TV_API tv_status tv_checkpoint_add_counter(tv_checkpoint *checkpoint, const char *name,
+                                           int64_t *counter);
+TV_API tv_status tv_checkpoint_add_number(tv_checkpoint *checkpoint, const char *name,
+                                          double *number);
+
+/* Save and restore ---------------------------------------------------------------------------- */
+
+/**
+ * Write all of it to a file, which is replaced as tv_npy_save does it: after success the new one is
+ * there and durable, before it the old one.
+ *
+ * Errors    - TV_EVALUE  an optimizer keeps state of a Variable that is not in the collection; two
+ *                        arrays would have one name
+ *           - TV_EBUSY   a Variable is mapped exclusively
+ *           - TV_EDTYPE  complex128 in a safetensors file
+ *           - TV_EIO, TV_ENOMEM, TV_EUNSUPPORTED  as tv_npz_save and tv_safetensors_save
+ */
+TV_API tv_status tv_checkpoint_save(tv_checkpoint *checkpoint, const char *path,
+                                    const tv_checkpoint_save_options *options);
+
+/**
+ * Put all of it back: everything is read, checked and prepared, and then committed in steps that
+ * cannot fail. On any error nothing has changed.
+ *
+ * Every Variable that is loaded is written once: its version goes up by 1, and its constraint acts
+ * as on any write. An optimizer forgets what it kept of a Variable of the collection that the file
+ * keeps nothing of. Members of an .npz written by NumPy will do: versions are optional.
+ *
+ * Errors    - TV_EFORMAT      the file is refused as tv_npz_open and tv_safetensors_open do; or the
+ *                             collection and the file differ, and the text lists every missing and
+ *                             unexpected name, every other shape, dtype and kind, as many as fit,
+ *                             and how many more there are; `report` is told all of them
+ *           - TV_EBUSY        a Variable is mapped
+ *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY
+ *           - TV_EIO, TV_ENOMEM, TV_EUNSUPPORTED
+ */
+TV_API tv_status tv_checkpoint_restore(tv_checkpoint *checkpoint, const char *path,
+                                       const tv_checkpoint_options *options);
+
+/** The version that a Variable had when the file was saved that it was last restored from.
+ * TV_EVALUE if it was not restored, or from a file without versions. */
+TV_API tv_status tv_checkpoint_saved_version(tv_checkpoint *checkpoint, const char *name,
+                                             uint64_t *version);
+
+TV_END_C
+#endif
