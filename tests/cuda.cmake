@@ -81,9 +81,12 @@ function(tv_cuda_again name)
     ENVIRONMENT "${cuda_environment};TV_TEST_DEVICE=cuda:0;TV_OPENBLAS=none")
 endfunction()
 
+tv_cuda_again(accumulator failed_allocation_adds_nothing) # not each allocation must succeed
 tv_cuda_again(assign updates_go_in_place) # counts blocks of the CPU
+tv_cuda_again(average)
 tv_cuda_again(backward)
 tv_cuda_again(cast same_dtype_is_the_same_handle) # looks for the CPU's own handle
+tv_cuda_again(clip)
 tv_cuda_again(concat
   concat_refuses stack_refuses # name the CPU in a text
   a_failed_allocation_leaves_nothing) # not each allocation of a GPU's op must succeed
@@ -99,6 +102,7 @@ tv_cuda_again(history
 tv_cuda_again(index
   take_refuses # names the CPU in a text
   a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(lbfgs)
 tv_cuda_again(linalg
   precision_is_the_threads # the CPU has one precision
   matmul_refuses # names the CPU in a text
@@ -110,12 +114,12 @@ tv_cuda_again(loss
   a_tape_keeps_logits_and_labels_alone) # counts bytes of the CPU
 tv_cuda_again(map exclusive_map_is_in_place_where_nobody_holds_the_bytes) # of the CPU
 tv_cuda_again(memory)
+tv_cuda_again(method)
 tv_cuda_again(npy_read
   fortran_order_is_a_view the_data_of_the_tree_are_read # views of what the host has read
   maps_show_the_files_own_pages what_cannot_be_mapped_is_copied_or_refused) # maps are host memory
 tv_cuda_again(npy_write)
-tv_cuda_again(optimizer
-  failed_allocation_changes_no_variable_and_no_slot) # counts allocations of the CPU
+tv_cuda_again(optimizer)
 tv_cuda_again(part part_updates_go_in_place) # addresses that the host can read
 tv_cuda_again(print)
 tv_cuda_again(projection)
@@ -123,10 +127,14 @@ tv_cuda_again(promotion)
 tv_cuda_again(random)
 tv_cuda_again(reduce a_failed_allocation_leaves_nothing) # as above
 tv_cuda_again(row_update)
+tv_cuda_again(rows a_large_table_fits_in_its_own_memory) # of the CPU
+tv_cuda_again(scaler)
 tv_cuda_again(scatter scatters_go_in_place) # addresses that the host can read
+tv_cuda_again(schedule)
 tv_cuda_again(scope)
 tv_cuda_again(shape a_failed_allocation_leaves_nothing) # as above
 tv_cuda_again(slice a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(step failed_allocation_changes_no_variable_and_no_slot) # as above
 tv_cuda_again(tape
   keeps_only_what_gradients_read # counts bytes of the CPU
   a_million_ops_in_a_small_stack # in a thread, which begins on the CPU
@@ -134,9 +142,11 @@ tv_cuda_again(tape
 tv_cuda_again(tensor
   asking # asks for the CPU
   data_of_a_view_is_compact_and_stays strided_data_shows_steps) # addresses that the host can read
+tv_cuda_again(treatment)
 tv_cuda_again(variable
   new_has_defaults # asks for the CPU
   readers_see_whole_versions_while_others_write) # other threads begin on the CPU
+tv_cuda_again(vector)
 tv_cuda_again(weak)
 tv_cuda_again(write)
 

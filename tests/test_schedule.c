@@ -102,9 +102,11 @@ TEST(restarts_begin_where_they_should) {
     tv_schedule s = schedule(TV_SCHEDULE_COSINE_RESTARTS, 16);
     s.stretch = stretches[j];
     double border = 0, length = 16; /* whole numbers, as far as it goes */
-    for (int k = 0; k < (j == 2 ? 5 : 20); k++, border += length, length *= stretches[j]) {
+    for (int k = 0; k < (j == 2 ? 5 : 20); k++) {
       CHECK(fabs(tv_schedule_at(&s, (int64_t)border) - .1) < 1e-9);
       if (k) CHECK(tv_schedule_at(&s, (int64_t)border - 1) < .002);
+      border += length;
+      length *= stretches[j];
     }
   }
 }

@@ -402,12 +402,14 @@ tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *var
   prepared *const all = tvi_calloc(n, sizeof *all);
   tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
-  if (!sorted || !treated || !all || !tensors)
+  if (sorted && treated && all && tensors) {
+    for (int k = 0; k < n; k++) treated[k] = gradients[k];
+    status = tvi_treated(who, &with, n, treated, &is_finite);
+    if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
+      status = tvi_failure();
+  } else {
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  for (int k = 0; k < n && !status; k++) treated[k] = gradients[k];
-  if (!status) status = tvi_treated(who, &with, n, treated, &is_finite);
-  if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
-    status = tvi_failure();
+  }
   tvi_self.paused--;
   tvi_free(tensors);
   tvi_free(all);
