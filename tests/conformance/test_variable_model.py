@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import library
-from library import lib
+from library import Constraint, VariableOptions, lib
 
 DEPTH = int(os.environ.get("TENSORVAR_DEPTH", "1"))
 STEPS = 20_000 * DEPTH if library.is_on_cpu() else 3_000
@@ -28,17 +28,6 @@ STATUS = {name: number for number, name in enumerate(
     "OK ENOMEM EVALUE ESHAPE EDTYPE EINDEX EDEVICE ESCOPE EOVERFLOW EIO EFORMAT EMUTATED EBUSY ECONSTRAINT".split())}
 ON_EVERY_WRITE, VALIDATE_ONLY, CLIP = 1, 2, 1
 _p, _i64, _u64, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_int
-
-
-class Constraint(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("kind", _int), ("policy", _int), ("low", ctypes.c_double),
-                ("high", ctypes.c_double), ("tolerance", ctypes.c_double), ("n_axes", _int), ("axes", _i64 * 8),
-                ("project", _p), ("user", _p), ("release", _p)]
-
-
-class Options(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("trainable", ctypes.c_bool),
-                ("concurrent_readers", ctypes.c_bool), ("open_axes", _p), ("constraint", Constraint), ("history", _int)]
 
 
 class Written(ctypes.Structure):
@@ -114,7 +103,7 @@ class Twin:
     def __init__(self, kind):
         shape, dtype, history, policy, concurrent = KINDS[kind]
         constraint = Constraint(ctypes.sizeof(Constraint), CLIP if policy else 0, policy or 0, -LIMIT, LIMIT)
-        options = Options(ctypes.sizeof(Options), f"v{kind}".encode(), True, concurrent, None, constraint, history)
+        options = VariableOptions(ctypes.sizeof(VariableOptions), f"v{kind}".encode(), True, concurrent, None, constraint, history)
         self.value = (np.arange(int(np.prod(shape))) % 9 - 4).reshape(shape).astype(dtype)
         self.handle = lib.tv_variable_new(tensor(self.value), ctypes.byref(options))
         self.history, self.policy, self.version, self.verb = history, policy, 0, "variable_new"
