@@ -97,7 +97,7 @@ tv_cuda_again(elementwise)
 tv_cuda_again(format any_allocation_may_fail) # counts allocations of the CPU
 tv_cuda_again(gradients)
 tv_cuda_again(history
-  another_thread_is_named # other threads begin on the CPU
+  another_thread_is_named readers_look_back_while_another_writes # other threads begin on the CPU
   failed_allocation_changes_no_history) # counts allocations of the CPU
 tv_cuda_again(index
   take_refuses # names the CPU in a text

@@ -187,6 +187,30 @@ TEST(every_kind_validates) {
   tv_variable_release(v);
 }
 
+/* What a step of -(-1) makes of [3, 4], and what a plain write does not. */
+TEST(every_kind_waits_for_a_step) {
+  static const double a[] = {3, 4};
+  static const double want[][2] = {{0, 0}, {.8, .6}, {1.6, 1.2}, {4, 3}, {1, 0}};
+  for (int kind = 0; kind < 5; kind++) {
+    const tv_constraint_policy policy = TV_ON_STEP;
+    tv_variable *const v = held(kind == 0   ? tv_constraint_non_negative(policy)
+                                : kind == 1 ? tv_constraint_unit_norm(policy, TV_ALL_AXES)
+                                : kind == 2 ? tv_constraint_max_norm(policy, 2, TV_ALL_AXES)
+                                : kind == 3 ? tv_constraint_min_max_norm(policy, 1, 9, TV_AXES(0))
+                                            : tv_constraint_simplex(policy, 0),
+                                tv_tensor_from_memory(a, TV_F64, TV_SHAPE(2), NULL));
+    HOLDS(tv_read(v), 3, 4);
+    OK(tv_variable_assign_slice(v, "1", tv_scalar(2)));
+    HOLDS(tv_read(v), 3, 2);
+    EQUAL(moved(v), 0);
+    if (kind == 0) OK(tv_variable_assign_sub(v, tv_scalar(9)));
+    step(v, -1); /* [4, 3], or [-5, -6] */
+    CLOSE(tv_read(v), tv_tensor_from_memory(want[kind], TV_F64, TV_SHAPE(2), NULL), 2);
+    EQUAL(moved(v), kind == 3 ? 0 : 2);
+    tv_variable_release(v);
+  }
+}
+
 TEST(tolerance_is_a_part_of_the_bound) {
   tv_constraint c = tv_constraint_max_norm(TV_VALIDATE_ONLY, 10, TV_ALL_AXES);
   c.tolerance = .01;
@@ -444,9 +468,10 @@ TEST_MAIN("constraint", CASE(on_step_acts_after_a_step_only),
           CASE(on_every_write_acts_on_all_verbs), CASE(validate_only_refuses_and_names_the_element),
           CASE(refused_step_changes_no_variable), CASE(nan_passes_a_clip_as_nan),
           CASE(integers_clip_to_whole_bounds), CASE(impossible_constraints_are_refused),
-          CASE(every_kind_validates), CASE(tolerance_is_a_part_of_the_bound),
-          CASE(number_of_values_changed_is_told), CASE(few_rows_are_constrained_where_they_are),
-          CASE(callback_makes_the_value), CASE(callback_that_would_change_a_value_refuses_it),
+          CASE(every_kind_validates), CASE(every_kind_waits_for_a_step),
+          CASE(tolerance_is_a_part_of_the_bound), CASE(number_of_values_changed_is_told),
+          CASE(few_rows_are_constrained_where_they_are), CASE(callback_makes_the_value),
+          CASE(callback_that_would_change_a_value_refuses_it),
           CASE(callback_is_released_when_no_variable_is_made),
           CASE(failed_allocation_changes_nothing),
           CASE(bounds_and_axes_without_a_meaning_are_refused),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Versions: who wrote last, which old values are kept, and what each costs. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -170,6 +171,75 @@ TEST(restore_is_a_write_of_the_old_bits) {
   tv_variable_release(v);
 }
 
+/* The value now and two before: no more is held, whatever was written. */
+TEST(history_holds_so_many_values_and_no_more) {
+  enum { N = 5000 };
+  tv_memory_stats before, after;
+  tv_scope scope;
+  tv_device_memory(check_device(), &before);
+  tv_variable *const v = kept(N, 2);
+  for (int k = 0; k < 20; k++) {
+    tv_scope_begin(&scope);
+    OK(tv_variable_assign_add(v, tv_scalar(1)));
+    tv_scope_end(&scope, NULL);
+  }
+  tv_device_memory(check_device(), &after);
+  const int64_t held = after.bytes - before.bytes, value = N * (int64_t)sizeof(double);
+  CHECK(held >= 3 * value && held < 4 * value);
+  tv_variable_release(v);
+}
+
+/* A thread writes 1, 2, ... while others look back: version k is all k, or is gone. */
+static atomic_bool is_over, is_torn;
+
+static void *look_back(void *argument) {
+  tv_variable *const v = argument;
+  while (!atomic_load(&is_over)) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    const uint64_t version = tv_variable_oldest(v);
+    tv_tensor *const x = tv_variable_at(v, version);
+    double low = 0, high = 0;
+    if (x) {
+      tv_item_f64(tv_min(x, TV_ALL_AXES), &low);
+      tv_item_f64(tv_max(x, TV_ALL_AXES), &high);
+      if (low != high || low != (double)version) atomic_store(&is_torn, true);
+    } else {
+      tv_error_clear();
+    }
+    tv_write_info info = TV_WRITE_INFO;
+    tv_variable_last_write(v, &info);
+    if (info.version < version) atomic_store(&is_torn, true);
+    tv_scope_end(&scope, NULL);
+  }
+  return NULL;
+}
+
+TEST(readers_look_back_while_another_writes) {
+  enum { READERS = 3, WRITES = 2000 };
+  pthread_t readers[READERS];
+  tv_variable_options o = TV_VARIABLE_OPTIONS;
+  o.history = 4;
+  tv_variable *const v = tv_variable_new(tv_zeros(TV_F64, TV_SHAPE(600)), &o);
+  atomic_store(&is_over, false);
+  atomic_store(&is_torn, false);
+  for (int k = 0; k < READERS; k++) CHECK(pthread_create(&readers[k], NULL, look_back, v) == 0);
+  tv_status status = TV_OK;
+  for (int k = 0; k < WRITES && !status; k++) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    status = k % 2 ? tv_variable_assign_slice_add(v, "...", tv_scalar(1))
+                   : tv_variable_assign_add(v, tv_scalar(1));
+    tv_scope_end(&scope, NULL);
+  }
+  atomic_store(&is_over, true);
+  for (int k = 0; k < READERS; k++) pthread_join(readers[k], NULL);
+  OK(status);
+  CHECK(!atomic_load(&is_torn));
+  EQUAL(tv_variable_version(v), WRITES);
+  tv_variable_release(v);
+}
+
 /* 2 v at v = 2, then v^2 at v = 5: 2 and 10. PyTorch adds them up and cannot tell. */
 TEST(shares_of_versions_sum_to_the_gradient) {
   tv_variable *const v = tv_variable_new(tv_full(TV_F64, TV_SHAPE(1), tv_scalar(2)), NULL);
@@ -231,5 +301,7 @@ TEST(failed_allocation_changes_no_history) {
 TEST_MAIN("history", CASE(every_verb_says_who_wrote), CASE(write_without_the_macros_has_no_place),
           CASE(another_thread_is_named), CASE(last_values_are_kept),
           CASE(without_a_history_there_is_the_value_now), CASE(restore_is_a_write_of_the_old_bits),
+          CASE(history_holds_so_many_values_and_no_more),
+          CASE(readers_look_back_while_another_writes),
           CASE(shares_of_versions_sum_to_the_gradient), CASE(earlier_value_has_a_gradient),
           CASE(failed_allocation_changes_no_history))

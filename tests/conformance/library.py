@@ -81,6 +81,16 @@ class NpyOptions(ctypes.Structure):
                 ("layout", _p)]
 
 
+class Constraint(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("kind", _int), ("policy", _int), ("low", ctypes.c_double),
+                ("high", ctypes.c_double), ("tolerance", ctypes.c_double), ("n_axes", _int), ("axes", _i64 * 8),
+                ("project", _p), ("user", _p), ("release", _p)]
+
+
+class VariableOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("trainable", ctypes.c_bool),
+                ("concurrent_readers", ctypes.c_bool), ("open_axes", _p), ("constraint", Constraint), ("history", _int)]
+
 
 def npy_options(**fields):
     return ctypes.byref(NpyOptions(size=ctypes.sizeof(NpyOptions), device=-1, **fields))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import library
-from library import lib
+from library import Constraint, VariableOptions, lib
 
 DEPTH = int(os.environ.get("TENSORVAR_DEPTH", "1"))
 STEPS = 20_000 * DEPTH if library.is_on_cpu() else 3_000
@@ -30,20 +30,13 @@ ON_EVERY_WRITE, VALIDATE_ONLY, CLIP = 1, 2, 1
 _p, _i64, _u64, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64, ctypes.c_int
 
 
-class Constraint(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("kind", _int), ("policy", _int), ("low", ctypes.c_double),
-                ("high", ctypes.c_double), ("tolerance", ctypes.c_double), ("n_axes", _int), ("axes", _i64 * 8),
-                ("project", _p), ("user", _p), ("release", _p)]
-
-
-class Options(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("trainable", ctypes.c_bool),
-                ("concurrent_readers", ctypes.c_bool), ("open_axes", _p), ("constraint", Constraint), ("history", _int)]
-
-
 class Written(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("version", _u64), ("verb", ctypes.c_char_p), ("file", ctypes.c_char_p),
                 ("line", _int), ("thread", _u64)]
+
+
+class Memory(ctypes.Structure):
+    _fields_ = [(name, _i64) for name in "bytes blocks reserved held held_peak held_free largest_free limit".split()]
 
 
 class TapeOptions(ctypes.Structure):
@@ -61,13 +54,16 @@ for name, result, *arguments in (
         ("square", _p, _p), ("add", _p, _p, _p), ("multiply", _p, _p, _p), ("sum", _p, _p, _int, _p),
         ("scalar_real", _p, ctypes.c_double), ("scalar_int", _p, _i64), ("tape_begin", _p, _p), ("tape_end", _int, _p),
         ("tape_gradient", _int, _p, _p, _int, _p, _p), ("tape_gradient_at", _int, _p, _p, _p, _u64, _p),
-        ("variable_moved", _int, _p, _p), ("error_clear", None)):
+        ("variable_moved", _int, _p, _p), ("error_clear", None), ("device_memory", _int, ctypes.c_int32, _p),
+        ("device_limit", _int, ctypes.c_int32, _i64), ("device_trim", _int, ctypes.c_int32)):
     library._declare(f"tv_{name}", result, *arguments)
 
 # shape, dtype, history, clip policy (None: no clip), concurrent readers
 KINDS = (((6,), "float64", 0, None, False), ((4, 3), "float64", 3, None, False), ((3, 2, 2), "float32", 0, None, True),
          ((5, 2), "int32", 2, None, False), ((2, 40), "float32", 1, ON_EVERY_WRITE, False),
-         ((7,), "float64", 2, VALIDATE_ONLY, False), ((), "float64", 1, None, False), ((0, 3), "float32", 0, None, False))
+         ((7,), "float64", 2, VALIDATE_ONLY, False), ((), "float64", 1, None, False), ((0, 3), "float32", 0, None, False),
+         ((3, 500), "float64", 1, None, False), ((40, 60), "float32", 0, ON_EVERY_WRITE, False))
+LARGE = (8, 9)  # whose bytes the allocator counts
 LIMIT = 50
 
 
@@ -114,11 +110,11 @@ class Twin:
     def __init__(self, kind):
         shape, dtype, history, policy, concurrent = KINDS[kind]
         constraint = Constraint(ctypes.sizeof(Constraint), CLIP if policy else 0, policy or 0, -LIMIT, LIMIT)
-        options = Options(ctypes.sizeof(Options), f"v{kind}".encode(), True, concurrent, None, constraint, history)
+        options = VariableOptions(ctypes.sizeof(VariableOptions), f"v{kind}".encode(), True, concurrent, None, constraint, history)
         self.value = (np.arange(int(np.prod(shape))) % 9 - 4).reshape(shape).astype(dtype)
         self.handle = lib.tv_variable_new(tensor(self.value), ctypes.byref(options))
         self.history, self.policy, self.version, self.verb = history, policy, 0, "variable_new"
-        self.past, self.moved = {}, 0
+        self.past, self.moved, self.is_starved, self.n_starved = {}, 0, False, 0
 
     def commit(self, fresh, verb, status, is_restored=False):
         """What a write of the value `fresh` has to have done."""
@@ -131,6 +127,9 @@ class Twin:
             if self.policy == ON_EVERY_WRITE:
                 moved = int((~inside & ~np.isnan(fresh)).sum())
                 fresh = np.clip(fresh, -LIMIT, LIMIT)
+        if self.is_starved and status == STATUS["ENOMEM"]:
+            self.n_starved += 1
+            return None
         expect(status == 0, verb, status, lib.tv_error_text())
         self.past[self.version] = self.value
         self.past.pop(self.version - self.history, None)
@@ -234,7 +233,7 @@ class World:
             at[draw.randrange(k)] = draw.choice((n, -n - 1, n + 5))
         status = lib.tv_variable_scatter(twin.handle, how, tensor(at), self.given(draw, twin, x))
         if is_bad:
-            return expect(status == STATUS["EINDEX"], status)
+            return expect(status == STATUS["EINDEX"] or (twin.is_starved and status == STATUS["ENOMEM"]), status)
         fresh = twin.value.copy()
         for j, row in enumerate(at):
             y = x if x.ndim == 0 else x[j]
@@ -300,6 +299,24 @@ class World:
             return expect(status in (STATUS[name], STATUS["EDTYPE"]), name, status)  # a quotient
         return expect(status == STATUS[name], name, status, lib.tv_error_text())
 
+    def starve(self, draw, twin):
+        """A write of a large Variable that gets no more memory: it is done, or nothing has changed."""
+        if not library.is_on_cpu():
+            return
+        memory, inner = Memory(), random.Random(draw.randrange(2**32))
+        twin = self.twins[inner.choice(LARGE)]
+        lib.tv_device_trim(0)
+        lib.tv_device_memory(0, ctypes.byref(memory))
+        lib.tv_device_limit(0, memory.held + inner.choice((0, 1, 1, 2, 3)) * 8192)
+        twin.is_starved = True
+        try:
+            getattr(self, inner.choice(WRITES[:7]))(inner, twin)
+        finally:
+            twin.is_starved = False
+            lib.tv_device_limit(0, 0)
+            lib.tv_error_clear()
+        twin.check()
+
     def snapshot(self, draw, twin):
         self.snapshots.append((lib.tv_retain(lib.tv_read(twin.handle)), twin.value.copy()))
 
@@ -356,7 +373,7 @@ class World:
 lib.tv_slice.restype, lib.tv_slice.argtypes = _p, (_p, ctypes.c_char_p)
 WRITES = ("update", "update_by_a_number", "update_slice", "update_slice_by_itself", "update_where", "scatter", "scatter_nd",
           "write_through_a_map", "restore")
-VERBS = WRITES + WRITES + ("look_back", "fail", "snapshot", "snapshot", "drop_snapshot", "check", "check", "differentiate")
+VERBS = WRITES + WRITES + ("look_back", "fail", "starve", "snapshot", "snapshot", "drop_snapshot", "check", "check", "differentiate")
 
 
 def sequence(draw):
@@ -417,6 +434,21 @@ def test_a_model_that_is_wrong_is_shrunk(monkeypatch):
     draw = random.Random(1)
     steps = next(s for s in (sequence(draw) for _ in range(100)) if first_wrong(s))
     assert [verb for verb, _, _ in shrunk(steps)] == ["restore"]
+
+
+def test_writes_are_starved():
+    """The test of the test: memory does run out, and not always."""
+    if not library.is_on_cpu():
+        pytest.skip("the CPU's memory")
+    with library.Scope():
+        world, draw = World(), random.Random(5)
+        with np.errstate(all="ignore"):
+            for _ in range(300):
+                with library.Scope():
+                    world.starve(draw, None)
+        starved, written = (sum(getattr(world.twins[k], name) for k in LARGE) for name in ("n_starved", "version"))
+        world.release()
+    assert starved > 30 and written > 30, (starved, written)
 
 
 def test_readers_see_whole_versions():
