@@ -311,8 +311,9 @@ static void *reader(void *user) {
   while (goes_on) {
     tv_scope scope;
     tv_scope_begin(&scope);
-    const float *const x = (tv_tensor_data)(tv_read(t->w));
-    for (int i = 1; i < 64; i++) is_whole &= x[i] == x[0];
+    float x[64];
+    is_whole &= !tv_tensor_copy_out(tv_read(t->w), x, sizeof x);
+    for (int i = 1; i < 64 && is_whole; i++) is_whole = x[i] == x[0];
     tv_scope_end(&scope, NULL);
   }
   return is_whole ? user : NULL;
