@@ -105,6 +105,10 @@ TEST(part_of_it_on_request) {
   EQUAL(tv_variable_version(other.w), 0);
   SAME(tv_optimizer_slot(other.optimizer, other.w, "momentum_buffer"),
        tv_optimizer_slot(t.optimizer, t.w, "momentum_buffer"));
+  o.prefix = "Layer";
+  FAILS_STATUS(TV_EVALUE,
+               "checkpoint_restore: x.npz: nothing was added under a name that begins with 'Layer'",
+               tv_checkpoint_restore(other.checkpoint, "x.npz", &o));
   /* A file of Variables alone, as somebody else writes it. */
   const char *const names[] = {"w", "head"};
   tv_tensor *const x[] = {tv_ones(TV_F32, TV_SHAPE(3, 2)), tv_ones(TV_F32, TV_SHAPE(9))};
