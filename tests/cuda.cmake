@@ -86,12 +86,14 @@ tv_cuda_again(assign updates_go_in_place) # counts blocks of the CPU
 tv_cuda_again(average)
 tv_cuda_again(backward)
 tv_cuda_again(cast same_dtype_is_the_same_handle) # looks for the CPU's own handle
+tv_cuda_again(checkpoint)
 tv_cuda_again(clip)
 tv_cuda_again(concat
   concat_refuses stack_refuses # name the CPU in a text
   a_failed_allocation_leaves_nothing) # not each allocation of a GPU's op must succeed
 tv_cuda_again(constraint)
 tv_cuda_again(create)
+tv_cuda_again(difference)
 tv_cuda_again(digits)
 tv_cuda_again(elementwise)
 tv_cuda_again(format any_allocation_may_fail) # counts allocations of the CPU
@@ -119,6 +121,9 @@ tv_cuda_again(npy_read
   fortran_order_is_a_view the_data_of_the_tree_are_read # views of what the host has read
   maps_show_the_files_own_pages what_cannot_be_mapped_is_copied_or_refused) # maps are host memory
 tv_cuda_again(npy_write)
+tv_cuda_again(npz
+  stored_members_are_mapped # maps are host memory
+  any_allocation_may_fail) # counts allocations of the CPU
 tv_cuda_again(optimizer)
 tv_cuda_again(part part_updates_go_in_place) # addresses that the host can read
 tv_cuda_again(print)
@@ -126,8 +131,10 @@ tv_cuda_again(projection)
 tv_cuda_again(promotion)
 tv_cuda_again(random)
 tv_cuda_again(reduce a_failed_allocation_leaves_nothing) # as above
+tv_cuda_again(restore)
 tv_cuda_again(row_update)
 tv_cuda_again(rows a_large_table_fits_in_its_own_memory) # of the CPU
+tv_cuda_again(safetensors every_kind_of_array_is_saved) # maps, as above
 tv_cuda_again(scaler)
 tv_cuda_again(scatter scatters_go_in_place) # addresses that the host can read
 tv_cuda_again(schedule)

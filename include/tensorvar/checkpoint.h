@@ -129,6 +129,7 @@ TV_API tv_status tv_checkpoint_save(tv_checkpoint *checkpoint, const char *path,
  *                             collection and the file differ, and the text lists every missing and
  *                             unexpected name, every other shape, dtype and kind, as many as fit,
  *                             and how many more there are; `report` is told all of them
+ *           - TV_EVALUE       nothing was added under a name that begins with `prefix`
  *           - TV_EBUSY        a Variable is mapped
  *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY
  *           - TV_EIO, TV_ENOMEM, TV_EUNSUPPORTED

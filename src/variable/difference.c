@@ -141,10 +141,12 @@ static bool want_optimizer(tvi_restoring *r, int k) {
 
 static bool want_all(tvi_restoring *r) {
   bool is_done = true;
+  int n_chosen = 0;
   for (int k = 0; k < r->c->n && is_done; k++) {
     const tvi_entry *const e = &r->c->entries[k];
     r->is_left[k] = !is_chosen(r, e->name);
     if (r->is_left[k]) continue;
+    n_chosen++;
     if (e->kind == TVI_VARIABLE)
       is_done = want_variable(r, k);
     else if (e->kind == TVI_OPTIMIZER)
@@ -156,7 +158,10 @@ static bool want_all(tvi_restoring *r) {
                                              : TVI_WANT_NUMBER,
                     k);
   }
-  return is_done;
+  if (!is_done || n_chosen || !r->o.prefix) return is_done;
+  char text[64];
+  return tvi_fail(TV_EVALUE, "%s: nothing was added under a name that begins with '%s'", r->who,
+                  tvi_escape(text, sizeof text, r->o.prefix, strlen(r->o.prefix)));
 }
 
 /* Differences --------------------------------------------------------------------------------- */
