@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * gather, scatter_add, find_bad_index and sequence of the GPU, bit for bit those of the CPU. */
+ * gather, scatter_add, scatter, find_bad_index and sequence of the GPU, bit for bit those of the
+ * CPU. */
+#include <string.h>
+
+#include "op.h"
+/* After op.h, which has a TEST of its own. */
 #include "cuda_slots.h"
 
 /* skip: elements before the block, which make vectors narrower. */
@@ -58,6 +63,51 @@ TEST(scatters_add_in_order) {
   compare(true, TV_F32, 2, 300, 9000, 3, 0);
 }
 
+/* Any update of rows, and rows that are set: the bits of the CPU. */
+static void compare_updates(const char *op, tv_dtype dtype, int64_t n, int64_t k, int64_t inner,
+                            bool is_row, int64_t skip) {
+  const int64_t item = tvi_item(dtype), out_size = n * inner, in_size = is_row ? inner : k * inner;
+  int row = -1;
+  for (int at = 0; op && at < TVI_OP_COUNT; at++)
+    if (!strcmp(tvi_op_info[at].name, op)) row = at;
+  if (op && tvi_op_dtype(row, dtype) != dtype) return;
+  cpu_array in = cpu_array_new(dtype, 1, &in_size, DENSE);
+  cpu_array out = cpu_array_new(dtype, 1, &out_size, DENSE);
+  int64_t *const indices = malloc((size_t)k * 8 + 8);
+  CHECK(indices);
+  cpu_fill(dtype, &in, 1, &in_size, !op);
+  cpu_fill(dtype, &out, 1, &out_size, false);
+  for (int64_t i = 0; i < k; i++) indices[i] = (int64_t)(cpu_random() % (uint64_t)n);
+  tv_scatter job = {dtype, row, is_row, n, k, inner, NULL, NULL, NULL};
+  job.in = gpu_new(in.data, in_size * item, skip * item);
+  job.indices = gpu_new(indices, k * 8, 0);
+  job.out = gpu_new(out.data, out_size * item, skip * item);
+  GPU(scatter, &job);
+  const tv_scatter same = {dtype, row, is_row, n, k, inner, in.data, indices, out.data};
+  OK(tvi_cpu_scatter(NULL, &same, NULL));
+  if (!gpu_agrees(dtype, job.out, out.data, out_size))
+    check_fail(CHECK_HERE, "scatter %s of dtype %d: [%lld of %lld, %lld]", op ? op : "set",
+               (int)dtype, (long long)k, (long long)n, (long long)inner);
+  gpu_release_all();
+  cpu_array_free(&in);
+  cpu_array_free(&out);
+  free(indices);
+}
+
+TEST(rows_are_updated_in_order) {
+  static const char *const ops[] = {NULL,     "add",     "subtract", "multiply",
+                                    "divide", "minimum", "maximum"};
+  for (size_t op = 0; op < sizeof ops / sizeof *ops; op++)
+    for (int dtype = 0; dtype < TV_DTYPE_COUNT; dtype++)
+      for (int is_row = 0; is_row < 2; is_row++) {
+        compare_updates(ops[op], (tv_dtype)dtype, 10, 40, 1, is_row, 0);
+        compare_updates(ops[op], (tv_dtype)dtype, 7, 20, 5, is_row, 1);
+        compare_updates(ops[op], (tv_dtype)dtype, 400, 30, 16, is_row, 0);
+        compare_updates(ops[op], (tv_dtype)dtype, 3, 0, 4, is_row, 0);
+        compare_updates(ops[op], (tv_dtype)dtype, 3, 5, 0, is_row, 0);
+      }
+}
+
 TEST(the_lowest_bad_index_is_found) {
   enum { N = 9000 };
   static int64_t indices[N];
@@ -112,5 +162,5 @@ TEST(sequences) {
 }
 
 TEST_MAIN("cuda_index", CASE(rows_are_gathered), CASE(scatters_add_in_order),
-          CASE(the_lowest_bad_index_is_found), CASE(a_bad_index_is_named),
-          CASE(indices_are_looked_at_once), CASE(sequences))
+          CASE(rows_are_updated_in_order), CASE(the_lowest_bad_index_is_found),
+          CASE(a_bad_index_is_named), CASE(indices_are_looked_at_once), CASE(sequences))

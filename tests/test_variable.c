@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Variables: what making, asking and reading them promises. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 
@@ -177,7 +179,62 @@ TEST(readers_see_whole_versions_while_others_write) {
   }
 }
 
-TEST_MAIN("variable", CASE(new_has_defaults), CASE(options_are_kept), CASE(memory_is_copied),
+/* A constraint that is at work until somebody else has read: without concurrent readers they would
+ * wait for each other, and the callback gives up. */
+typedef struct {
+  tv_variable *v;
+  atomic_bool is_at_work, is_read, has_given_up;
+} slow_write;
+
+static tv_tensor *wait_for_reader(void *user, tv_tensor *value) {
+  slow_write *const s = user;
+  const struct timespec moment = {.tv_nsec = 1000000};
+  if (!s->v) return value; /* the Variable is being made */
+  atomic_store(&s->is_at_work, true);
+  for (int k = 0; k < 10000 && !atomic_load(&s->is_read); k++) nanosleep(&moment, NULL);
+  atomic_store(&s->has_given_up, !atomic_load(&s->is_read));
+  return value;
+}
+
+static void *read_meanwhile(void *user) {
+  slow_write *const s = user;
+  const struct timespec moment = {.tv_nsec = 1000000};
+  while (!atomic_load(&s->is_at_work)) nanosleep(&moment, NULL);
+  tv_scope scope;
+  int64_t shape[1];
+  int64_t n_moved;
+  tv_write_info info = TV_WRITE_INFO;
+  double first = -1;
+  tv_scope_begin(&scope);
+  const bool is_right = tv_item_f64(tv_slice(tv_read(s->v), "0"), &first) == TV_OK && first == 0 &&
+                        tv_variable_shape(s->v, shape) == TV_OK &&
+                        tv_variable_moved(s->v, &n_moved) == TV_OK &&
+                        tv_variable_last_write(s->v, &info) == TV_OK && info.version == 0 &&
+                        tv_variable_at(s->v, tv_variable_oldest(s->v)) != NULL;
+  tv_scope_end(&scope, NULL);
+  atomic_store(&s->is_read, is_right);
+  return NULL;
+}
+
+TEST(concurrent_readers_wait_for_no_write) {
+  slow_write s = {.v = NULL};
+  tv_variable_options o = TV_VARIABLE_OPTIONS;
+  o.concurrent_readers = true;
+  o.constraint = tv_constraint_callback(TV_ON_EVERY_WRITE, wait_for_reader, &s, NULL);
+  tv_variable *const v = tv_variable_new(tv_zeros(TV_F64, TV_SHAPE(3)), &o);
+  s.v = v;
+  pthread_t reader;
+  CHECK(pthread_create(&reader, NULL, read_meanwhile, &s) == 0);
+  const tv_status status = tv_variable_assign_add(v, tv_scalar(1));
+  pthread_join(reader, NULL);
+  OK(status);
+  CHECK(!atomic_load(&s.has_given_up));
+  HOLDS(tv_read(v), 1, 1, 1);
+  tv_variable_release(v);
+}
+
+TEST_MAIN("variable", CASE(concurrent_readers_wait_for_no_write), CASE(new_has_defaults),
+          CASE(options_are_kept), CASE(memory_is_copied),
           CASE(whole_value_is_shared_and_part_is_copied), CASE(borrowed_bytes_are_copied),
           CASE(weak_scalar_becomes_its_dtype), CASE(npy_file_becomes_value),
           CASE(bad_options_are_refused), CASE(read_is_a_snapshot), CASE(snapshot_outlives_variable),

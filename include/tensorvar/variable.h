@@ -44,8 +44,9 @@ enum { TV_CONSTRAINT_AXES = 8 /* that a norm is taken over, at most */ };
 
 /** What a callback makes of a value: a tensor of the same dtype, shape and device, or NULL after a
  *  failure, which the write then has. It runs in a scope of the library's, unrecorded, while the
- *  Variable is being written: asking that Variable for anything, or writing it, is TV_EBUSY. Never
- *  step it there. */
+ *  Variable is being written: writing that Variable is TV_EBUSY, and so is asking it
+ *  for anything, unless it has concurrent readers, who see the value before. Never step it there.
+ */
 typedef tv_tensor *tv_projection(void *user, tv_tensor *value);
 
 /** What a Variable's value must keep to. Begin with one of the macros or functions below. */
@@ -106,8 +107,8 @@ typedef struct tv_variable_options {
   size_t size;
   const char *name;        /* copied; NULL: "Variable" */
   bool trainable;          /* tapes watch reads of it, if its dtype is floating or complex */
-  bool concurrent_readers; /* every write goes to fresh storage, so that no reader ever waits for
-                              one */
+  bool concurrent_readers; /* every write goes to fresh storage and is swapped in, so that no
+                              reader ever waits for one */
   const bool *open_axes;   /* one per axis: may change size; NULL: none may */
   tv_constraint constraint;
   int history; /* versions before the current one that are kept; none is then written

@@ -70,6 +70,7 @@ tv_status tvi_gpu_matmul(void *gpu, const tv_matmul_job *job, void *stream);
 tv_status tvi_product_integers(tvi_gpu *gpu, const tv_matmul_job *job, void *stream);
 tv_status tvi_gpu_gather(void *gpu, const tv_gather *job, void *stream);
 tv_status tvi_gpu_scatter_add(void *gpu, const tv_gather *job, void *stream);
+tv_status tvi_gpu_scatter(void *gpu, const tv_scatter *job, void *stream);
 tv_status tvi_gpu_find_bad_index(void *gpu, const int64_t *indices, int64_t n, int64_t low,
                                  int64_t high, int64_t *position, int64_t *value, void *stream);
 tv_status tvi_gpu_random(void *gpu, const tv_random *job, void *stream);

@@ -80,13 +80,14 @@ typedef struct tvi_gather_job {
   tvi_divider by_row, by_k;
 } tvi_gather_job;
 
-/* out [outer, keys[p], inner] += in [outer, order[p], inner], equal keys in order of p. */
+/* out [outer, keys[p], inner] op= in [outer, order[p], inner], equal keys in order of p. */
 typedef struct tvi_scatter_job {
   const void *in;
   void *out;
   const uint64_t *keys;       /* [k] of the indices as given */
   const int64_t *order;       /* [k], the stable order of keys */
-  int64_t n, k, inner, total; /* elements of in */
+  int64_t n, k, inner, total; /* outer k inner */
+  int64_t step;               /* elements between rows of in: inner, or 0 for one row */
   tvi_divider by_inner, by_k;
 } tvi_scatter_job;
 

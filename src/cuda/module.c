@@ -26,6 +26,7 @@ static const tv_backend backend = {
     .matmul = tvi_gpu_matmul,
     .gather = tvi_gpu_gather,
     .scatter_add = tvi_gpu_scatter_add,
+    .scatter = tvi_gpu_scatter,
     .find_bad_index = tvi_gpu_find_bad_index,
     .random = tvi_gpu_random,
     .argsort_u64 = tvi_gpu_argsort_u64,

@@ -241,10 +241,10 @@ tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *
 tv_status tv_variable_moved(tv_variable *v, int64_t *n_moved) {
   if (!v) return tvi_null_status("variable_moved", "variable");
   if (!n_moved) return tvi_null_status("variable_moved", "n_moved");
-  tv_status status = tvi_variable_lock("variable_moved", v);
+  tv_status status = tvi_variable_lock_to_read("variable_moved", v);
   if (status) return status;
   tv_tensor *const count = tv_retain(v->n_moved);
-  pthread_mutex_unlock(&v->lock);
+  tvi_variable_unlock_to_read(v);
   *n_moved = 0;
   status = count ? tv_item_i64(count, n_moved) : TV_OK;
   tv_release(count);

@@ -33,14 +33,14 @@ tv_status tv_variable_last_write(tv_variable *v, tv_write_info *info) {
   if (!info) return tvi_null_status("variable_last_write", "info");
   if (!tvi_options_fit("variable_last_write", info->size, sizeof *info)) return TV_EVALUE;
   tv_write_info now = {.size = info->size};
-  const tv_status status = tvi_variable_lock("variable_last_write", v);
+  const tv_status status = tvi_variable_lock_to_read("variable_last_write", v);
   if (status) return status;
   now.version = atomic_load_explicit(&v->version, memory_order_relaxed);
   now.verb = v->written.verb;
   now.file = v->written.file;
   now.line = v->written.line;
   now.thread = v->written.thread;
-  pthread_mutex_unlock(&v->lock);
+  tvi_variable_unlock_to_read(v);
   memcpy(info, &now, info->size);
   return TV_OK;
 }
@@ -79,10 +79,10 @@ static tv_tensor *find(const char *who, const tv_variable *v, uint64_t version) 
 }
 
 uint64_t tv_variable_oldest(tv_variable *v) {
-  if (!v || tvi_variable_lock("variable_oldest", v)) return 0;
+  if (!v || tvi_variable_lock_to_read("variable_oldest", v)) return 0;
   const uint64_t oldest =
       atomic_load_explicit(&v->version, memory_order_relaxed) - (uint64_t)v->n_past;
-  pthread_mutex_unlock(&v->lock);
+  tvi_variable_unlock_to_read(v);
   return oldest;
 }
 
@@ -91,13 +91,13 @@ tv_tensor *tv_variable_at(tv_variable *v, uint64_t version) {
   if (!tvi_scope_is_open("variable_at")) return NULL;
   tv_tensor *snapshot = NULL;
   if (tvi_self.reads && tvi_reads_again(v, &snapshot)) return snapshot;
-  if (tvi_variable_lock("variable_at", v)) return NULL;
+  if (tvi_variable_lock_to_read("variable_at", v)) return NULL;
   tv_tensor *const head = find("variable_at", v, version);
   if (head && head == v->value && v->mapping == TVI_MAPPED_EXCLUSIVELY)
     tvi_fail(TV_EBUSY, "variable_at: Variable '%s' is mapped exclusively", v->name);
   else if (head)
     snapshot = tvi_tensor_alias(head);
-  pthread_mutex_unlock(&v->lock);
+  tvi_variable_unlock_to_read(v);
   return tvi_variable_was_read(v, version, tvi_scope_own(snapshot));
 }
 

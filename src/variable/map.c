@@ -4,6 +4,13 @@
 #include "status.h"
 #include "write.h"
 
+/* Readers look at it too. */
+static void set_mapping(tv_variable *v, tvi_mapping mapping) {
+  pthread_mutex_lock(&v->swap);
+  v->mapping = mapping;
+  pthread_mutex_unlock(&v->swap);
+}
+
 tv_status tv_variable_map(tv_variable *v, bool exclusive, void **data) {
   tvi_writing w = {.who = "variable_map", .v = v};
   if (!v) return tvi_null_status(w.who, "variable");
@@ -15,7 +22,7 @@ tv_status tv_variable_map(tv_variable *v, bool exclusive, void **data) {
     const bool is_in_place = exclusive && v->device == TV_CPU && tvi_writing_is_in_place(&w);
     v->mapped = is_in_place ? v->value : tvi_tensor_copy(w.who, v->value, v->dtype, TV_CPU);
     if (v->mapped) {
-      v->mapping = exclusive ? TVI_MAPPED_EXCLUSIVELY : TVI_MAPPED;
+      set_mapping(v, exclusive ? TVI_MAPPED_EXCLUSIVELY : TVI_MAPPED);
       *data = v->mapped->data;
     } else {
       status = tvi_failure();
@@ -32,7 +39,7 @@ static bool unmap(tvi_writing *w) {
   const bool is_in_place = v->mapped == v->value;
   tv_tensor *const written = is_in_place ? NULL : tvi_scope_own(v->mapped);
   v->mapped = NULL;
-  v->mapping = TVI_NOT_MAPPED;
+  set_mapping(v, TVI_NOT_MAPPED);
   if (is_in_place) return tvi_writing_commit_in_place(w);
   return written &&
          tvi_writing_commit(w, v->device == TV_CPU ? written : tv_to(written, v->device));

@@ -51,6 +51,24 @@ tv_status tvi_variable_lock(const char *who, tv_variable *v) {
                          v->name);
 }
 
+tv_status tvi_variable_lock_to_read(const char *who, tv_variable *v) {
+  if (!v->has_concurrent_readers) return tvi_variable_lock(who, v);
+  pthread_mutex_lock(&v->swap);
+  return TV_OK;
+}
+
+void tvi_variable_unlock_to_read(tv_variable *v) {
+  pthread_mutex_unlock(v->has_concurrent_readers ? &v->swap : &v->lock);
+}
+
+/* Both, or none. */
+static bool locks_make(tv_variable *v) {
+  if (lock_make(&v->lock)) return false;
+  if (!pthread_mutex_init(&v->swap, NULL)) return true;
+  pthread_mutex_destroy(&v->lock);
+  return false;
+}
+
 static char *copied_text(const char *text) {
   const int64_t bytes = (int64_t)strlen(text) + 1;
   char *const copy = tvi_malloc(bytes);
@@ -75,7 +93,7 @@ static tv_variable *with_value(tv_tensor *value, const tv_variable_options *o) {
   }
   tv_release(constrained);
   if (!v || !v->name || !v->value || (o->open_axes && !v->is_open) || (o->history && !v->past) ||
-      lock_make(&v->lock)) {
+      !locks_make(v)) {
     if (v) free_variable(v);
     return tvi_fail(TV_ENOMEM, "variable_new: no memory");
   }
@@ -164,6 +182,7 @@ void tv_variable_release(tv_variable *v) {
   if (!v || atomic_fetch_sub_explicit(&v->count, 1, memory_order_acq_rel) != 1) return;
   if (v->mapped && v->mapped != v->value) tv_release(v->mapped);
   pthread_mutex_destroy(&v->lock);
+  pthread_mutex_destroy(&v->swap);
   free_variable(v);
   tvi_count(TVI_LIVE, -1);
 }
@@ -182,13 +201,13 @@ tv_tensor *tv_read(tv_variable *v) {
   if (!tvi_scope_is_open("read")) return NULL;
   tv_tensor *snapshot = NULL;
   if (tvi_self.reads && tvi_reads_again(v, &snapshot)) return snapshot;
-  if (tvi_variable_lock("read", v)) return NULL;
+  if (tvi_variable_lock_to_read("read", v)) return NULL;
   const uint64_t version = atomic_load_explicit(&v->version, memory_order_relaxed);
   if (v->mapping == TVI_MAPPED_EXCLUSIVELY)
     tvi_fail(TV_EBUSY, "read: Variable '%s' is mapped exclusively", v->name);
   else
     snapshot = tvi_tensor_alias(v->value);
-  pthread_mutex_unlock(&v->lock);
+  tvi_variable_unlock_to_read(v);
   return tvi_variable_was_read(v, version, tvi_scope_own(snapshot));
 }
 
@@ -202,10 +221,10 @@ uint64_t tv_variable_version(tv_variable *v) { return v ? atomic_load(&v->versio
 tv_status tv_variable_shape(tv_variable *v, int64_t *shape) {
   if (!v) return tvi_null_status("variable_shape", "variable");
   if (v->rank && !shape) return tvi_null_status("variable_shape", "shape");
-  const tv_status status = tvi_variable_lock("variable_shape", v);
+  const tv_status status = tvi_variable_lock_to_read("variable_shape", v);
   if (status) return status;
   if (v->rank) memcpy(shape, v->value->shape, (size_t)v->rank * sizeof *shape);
-  pthread_mutex_unlock(&v->lock);
+  tvi_variable_unlock_to_read(v);
   return TV_OK;
 }
 
@@ -223,12 +242,16 @@ bool tvi_variable_is_alone(const tv_variable *v) {
 
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
                                tv_tensor *n_moved) {
-  tv_tensor *const old = v->value;
-  tv_release(v->n_moved); /* the library's own bytes: nobody is called back */
+  tv_tensor *const old = v->value, *const moved_before = v->n_moved;
+  pthread_mutex_lock(&v->swap);
   v->n_moved = n_moved;
   v->value = fresh;
   v->written = tvi_written_by(verb);
   const uint64_t version = atomic_fetch_add(&v->version, 1);
-  if (old == fresh) return NULL;
-  return v->history ? tvi_history_push(v, old, version) : old;
+  tv_tensor *const given_up = old == fresh ? NULL
+                              : v->history ? tvi_history_push(v, old, version)
+                                           : old;
+  pthread_mutex_unlock(&v->swap);
+  tv_release(moved_before); /* the library's own bytes: nobody is called back */
+  return given_up;
 }

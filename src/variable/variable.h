@@ -30,8 +30,9 @@ struct tv_variable {
   bool *is_open; /* [rank], NULL: no axis is */
   tv_constraint constraint;
 
-  pthread_mutex_t lock;
-  tv_tensor *value; /* a head of its own: its storage is alone if nobody else holds the bytes */
+  pthread_mutex_t lock; /* held through a write */
+  pthread_mutex_t swap; /* held, within it, while what readers see changes from one to the next */
+  tv_tensor *value;     /* a head of its own: its storage is alone if nobody else holds the bytes */
   _Atomic uint64_t version; /* written under the lock */
   tvi_written written;      /* the last write */
   tv_tensor **past; /* [history] values before, at their versions mod history; see history.c */
@@ -64,6 +65,10 @@ bool tvi_constraint_fits(const tv_constraint *constraint, tv_dtype dtype, int ra
 
 /* Take the lock. TV_EBUSY if this thread has it: a constraint's callback asks for its Variable. */
 tv_status tvi_variable_lock(const char *who, tv_variable *v);
+/* For who reads alone: of a Variable with concurrent readers only the swap is waited for, never a
+ * write. TV_EBUSY as above. */
+tv_status tvi_variable_lock_to_read(const char *who, tv_variable *v);
+void tvi_variable_unlock_to_read(tv_variable *v);
 /* With the lock held: TV_EBUSY while mapped. */
 tv_status tvi_variable_writable(const char *who, const tv_variable *v);
 /* With the lock held: whether bytes may change in place. */
