@@ -267,6 +267,10 @@ TEST(sparse_equals_dense_in_every_optimizer) {
     sparse_is_dense(TV_C128, TV_CPU, false, kind);
     sparse_is_dense(TV_F32, far_device(), false, kind);
     sparse_is_dense(TV_F16, far_device(), false, kind);
+    if (check_device() == TV_CPU) continue;
+    sparse_is_dense(TV_F32, check_device(), false, kind);
+    sparse_is_dense(TV_F16, check_device(), false, kind);
+    sparse_is_dense(TV_F32, check_device(), true, kind ? 6 : 0);
   }
 }
 
