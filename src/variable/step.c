@@ -17,6 +17,7 @@
 #include <tensorvar/shape.h>
 
 #include "create.h"
+#include "deferred.h"
 #include "device.h"
 #include "memory.h"
 #include "optimizer.h"
@@ -212,10 +213,13 @@ static bool is_local(const tv_optimizer *o, const prepared *p) {
          o->method->is_local(&p->with);
 }
 
-/* Rows that are no fewer than half of all cost more than the dense gradient. What a lazy step
- * touches does not depend on that. */
+/* Of a small table, or where rows are no fewer than half of all, they cost more than the dense
+ * gradient. What a lazy step touches does not depend on that. */
 static bool is_of_rows(const prepared *p, tv_tensor *g) {
-  return g->rows && g->size && (p->with.lazy != 0 || g->rows->indices->size < g->shape[0] / 2);
+  if (!g->rows || g->size == 0) return false;
+  if (p->with.lazy != 0) return true;
+  return tvi_is_large(g->size * tv_dtype_size(g->dtype)) &&
+         g->rows->indices->size < g->shape[0] / 2;
 }
 
 /* The touched rows by themselves. */
