@@ -60,9 +60,13 @@ bool tv_eager_current(void) { return is_eager(); }
 
 void tvi_defer_above(int64_t bytes) { atomic_store(&above, bytes < 0 ? SMALL : bytes); }
 
+bool tvi_is_large(int64_t bytes) {
+  return bytes > atomic_load_explicit(&above, memory_order_relaxed);
+}
+
 bool tvi_may_defer(tv_device device, int rank, int64_t size, tv_dtype result) {
-  return size * tv_dtype_size(result) > atomic_load_explicit(&above, memory_order_relaxed) &&
-         rank <= TV_MAX_PROGRAM_RANK && !is_eager() && tvi_device_at(device)->backend.program;
+  return tvi_is_large(size * tv_dtype_size(result)) && rank <= TV_MAX_PROGRAM_RANK && !is_eager() &&
+         tvi_device_at(device)->backend.program;
 }
 
 bool tvi_is_input(const tv_tensor *x, int rank, const int64_t *shape) {

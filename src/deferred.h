@@ -31,6 +31,8 @@ bool tvi_may_defer(tv_device device, int rank, int64_t size, tv_dtype result);
 
 /* For tests: results above so many bytes are deferred; -1: those that are worth it. */
 void tvi_defer_above(int64_t bytes);
+/* Whether so many bytes are more than that: more than the nearest cache holds. */
+bool tvi_is_large(int64_t bytes);
 
 /* Whether x, of the shape given or broadcast to it, can be an input of a node as it is. */
 bool tvi_is_input(const tv_tensor *x, int rank, const int64_t *shape);

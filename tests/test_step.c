@@ -2,6 +2,7 @@
  * Steps of optimizers: their numbers (PyTorch's, float64: w = 1, gradients .5, .25, -.1, rate .1),
  * and all or nothing. */
 #include <math.h>
+#include <pthread.h>
 
 #include "check.h"
 #include "memory.h"
@@ -199,8 +200,72 @@ TEST(groups_are_as_if_by_themselves) {
   tv_optimizer_release(both);
 }
 
+/* Threads ---------------------------------------------------------------------------------------
+ */
+
+enum { ROUNDS = 200, SHARED = 3 };
+
+typedef struct {
+  tv_optimizer *optimizer;
+  tv_average *average; /* NULL: steps */
+  tv_variable *variables[SHARED];
+  int failures;
+} worker;
+
+static void *work(void *context) {
+  worker *const w = context;
+  for (int k = 0; k < ROUNDS; k++) {
+    tv_scope scope;
+    if (tv_scope_begin(&scope)) w->failures++;
+    tv_tensor *g[SHARED];
+    for (int j = 0; j < SHARED; j++) g[j] = tv_ones(TV_F64, TV_SHAPE(9));
+    if (w->average ? tv_average_update(w->average, SHARED, w->variables)
+                   : tv_optimizer_step(w->optimizer, SHARED, w->variables, g))
+      w->failures++;
+    tv_tensor *const seen = tv_read(w->variables[k % SHARED]);
+    double least = 0, most = 1;
+    if (tv_item_f64(tv_min(seen, TV_ALL_AXES), &least) ||
+        tv_item_f64(tv_max(seen, TV_ALL_AXES), &most) || least != most)
+      w->failures++; /* a snapshot is of one step: all its elements are equal */
+    tv_scope_end(&scope, NULL);
+  }
+  return NULL;
+}
+
+/* Two optimizers and an average take the same Variables in different orders. */
+TEST(steps_of_several_threads_happen_one_after_another) {
+  tv_variable *v[SHARED];
+  for (int k = 0; k < SHARED; k++)
+    v[k] = tv_variable_new(OK(tv_to(tv_zeros(TV_F64, TV_SHAPE(9)), TV_CPU)), NULL);
+  tv_sgd_options options = TV_SGD_OPTIONS;
+  options.learning_rate = 0x1p-10;
+  tv_optimizer *const one = tv_sgd_new(&options), *const two = tv_sgd_new(&options);
+  tv_average *const average = tv_average_new(NULL);
+  worker all[] = {{one, NULL, {v[0], v[1], v[2]}, 0},
+                  {one, NULL, {v[2], v[0], v[1]}, 0},
+                  {two, NULL, {v[1], v[2], v[0]}, 0},
+                  {NULL, average, {v[2], v[1], v[0]}, 0}};
+  pthread_t threads[4];
+  for (int k = 0; k < 4; k++) CHECK(!pthread_create(&threads[k], NULL, work, &all[k]));
+  for (int k = 0; k < 4; k++) CHECK(!pthread_join(threads[k], NULL));
+  for (int k = 0; k < 4; k++) EQUAL(all[k].failures, 0);
+  for (int k = 0; k < SHARED; k++) {
+    double w = 0;
+    EQUAL(tv_variable_version(v[k]), 3 * ROUNDS);
+    OK(tv_item_f64(tv_slice(tv_read(v[k]), "4"), &w));
+    CHECK(w == -3 * ROUNDS * 0x1p-10);
+    tv_variable_release(v[k]);
+  }
+  EQUAL(tv_optimizer_steps(one), 2 * ROUNDS);
+  EQUAL(tv_average_updates(average), ROUNDS);
+  tv_average_release(average);
+  tv_optimizer_release(one);
+  tv_optimizer_release(two);
+}
+
 TEST_MAIN("step", CASE(sgd_plain), CASE(sgd_momentum), CASE(sgd_nesterov), CASE(adam),
           CASE(learning_rate_may_change), CASE(half_precision_gathers_in_f32),
           CASE(complex_second_moment_is_real), CASE(groups_are_as_if_by_themselves),
+          CASE(steps_of_several_threads_happen_one_after_another),
           CASE(gradients_that_do_not_fit_are_refused),
           CASE(failed_allocation_changes_no_variable_and_no_slot))

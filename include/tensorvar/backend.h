@@ -219,13 +219,13 @@ typedef struct tv_rows {
 typedef struct tv_optimize_tensor {
   tv_dtype dtype;
   int64_t n;
-  const void *value, *gradient; /* gradient NULL: zeros; only where a backend takes_more_steps */
+  const void *value, *gradient; /* gradient NULL: zeros, where no step is_plain */
   const void *slot[3];          /* momentum, or the moments; NULL before the first step */
   void *value_out, *slot_out[3];
   double unbias1, unbias2; /* Adam: 1 - beta1^t, 1 - beta2^t; Adagrad: 1 + (t - 1) rate_decay, 0 */
 } tv_optimize_tensor;
 
-/** Kinds from the third on are asked for only of a backend that takes_more_steps. */
+/** Kinds from the third on are asked for only of backends that name them in `more_steps`. */
 typedef enum tv_optimize_kind {
   TV_OPTIMIZE_SGD,
   TV_OPTIMIZE_ADAM,
@@ -246,8 +246,7 @@ typedef struct tv_optimize {
   double beta1, beta2, epsilon; /* Adam */
   int n;
   const tv_optimize_tensor *tensors;
-  bool is_plain; /* nothing of what follows is asked for; else only of a backend that
-                    takes_more_steps */
+  bool is_plain; /* nothing of what follows is asked for; else only of `more_steps` */
   double dampening;
   bool rate_in_momentum, amsgrad; /* as in optimizer.h; slot 2 is amsgrad's */
   bool epsilon_inside;            /* Adam: epsilon_hat */
@@ -344,8 +343,8 @@ typedef struct tv_backend {
   /** Write rows, or what an op makes of them; where it is empty, gather and scatter_add do it in
    * rounds. */
   tv_status (*scatter)(void *self, const tv_scatter *job, void *stream);
-  /** Whether `optimize` looks at what follows `is_plain`. */
-  bool takes_more_steps;
+  /** Where `optimize` looks at what follows `is_plain`: bit k says tv_optimize_kind k. */
+  uint64_t more_steps;
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

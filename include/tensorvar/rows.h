@@ -9,9 +9,10 @@
  *
  * An optimizer makes of rows what it would make of the dense gradient: where untouched elements
  * change all the same (momenta decay, weights do) it writes them all, but needs no memory for a
- * gradient of zeros. With `lazy` it updates the touched rows alone, in time proportional to them,
- * as PyTorch's SparseAdam: moments, weight decay and all else of a row then stand still until it is
- * touched. SGD without momentum and Adagrad, without decay, are the same either way. */
+ * gradient of zeros (it takes some where that is cheaper: the table is at most 32 KiB, or half of
+ * its rows are touched). With `lazy` it updates the touched rows alone, in time proportional to
+ * them, as PyTorch's SparseAdam: moments, weight decay and all else of a row then stand still until
+ * it is touched. SGD without momentum and Adagrad, without decay, are the same either way. */
 #ifndef TENSORVAR_ROWS_H
 #define TENSORVAR_ROWS_H
 

@@ -75,7 +75,7 @@ const tv_backend *tvi_cpu_backend(void) {
       .limit = tvi_cpu_limit,
       .rows = tvi_cpu_rows,
       .optimize = tvi_cpu_optimize,
-      .takes_more_steps = true,
+      .more_steps = (1u << TV_OPTIMIZE_KINDS) - 1,
       .more_rows = 1u << TV_ROWS_LAYER_NORM,
       .select_count = tvi_cpu_select_count,
       .select = tvi_cpu_select,

@@ -140,22 +140,24 @@ typedef struct tvi_random_job {
 } tvi_random_job;
 
 typedef struct tvi_optimize_item {
-  const void *value, *gradient, *slot0, *slot1;
-  void *value_out, *slot_out0, *slot_out1;
+  const void *value, *gradient, *slot0, *slot1, *slot2;
+  void *value_out, *slot_out0, *slot_out1, *slot_out2;
   int64_t n, first_chunk;
   double rate, unbias2; /* Adam: learning rate / unbias1, 1 - beta2^t */
 } tvi_optimize_item;
 
-enum { TVI_OPTIMIZE_FEW = 40, TVI_OPTIMIZE_MANY = 360 };
+enum { TVI_OPTIMIZE_FEW = 36, TVI_OPTIMIZE_MANY = 310 };
 
 /* Multi-tensor steps. A block takes a chunk; first_chunk rises, so the tensor is found by halving.
  */
 typedef struct tvi_optimize_settings {
   double learning_rate, momentum;             /* SGD */
   double beta1, beta2, rest1, rest2, epsilon; /* Adam; rest: 1 - beta */
-  int64_t chunk;                              /* elements */
+  double rest, decay, keep; /* of more than a plain step: 1 - dampening, of w in g, of w */
+  int64_t chunk;            /* elements */
   int32_t n;
   uint8_t has_momentum, is_nesterov;
+  uint8_t maximize, has_decay, is_kept, is_damped, rate_in_momentum, amsgrad, epsilon_inside;
 } tvi_optimize_settings;
 
 typedef struct tvi_optimize_few {

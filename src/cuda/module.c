@@ -32,6 +32,7 @@ static const tv_backend backend = {
     .argsort_u64 = tvi_gpu_argsort_u64,
     .rows = tvi_gpu_rows,
     .optimize = tvi_gpu_optimize,
+    .more_steps = 1u << TV_OPTIMIZE_SGD | 1u << TV_OPTIMIZE_ADAM,
     .stream_open = tvi_gpu_stream_open,
     .stream_wait = tvi_gpu_stream_wait,
     .event_open = tvi_gpu_event_open,

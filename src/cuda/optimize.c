@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The optimize slot: one launch for up to 360 tensors of a dtype, whose pointers travel by value.
+ * The optimize slot: one launch for up to 310 tensors of a dtype, whose pointers travel by value.
  */
+#include <math.h>
+
 #include "gpu.h"
 #include "jobs.h"
 
@@ -22,10 +24,17 @@ static tv_status launch(tvi_gpu *gpu, void *stream, const tv_optimize *job, tv_d
   }
   /* The shorter struct is the beginning of the longer one. */
   const char *const variant = with->n > TVI_OPTIMIZE_FEW ? "many" : NULL;
+  static const char *const names[2][2] = {{"sgd_more", "sgd"}, {"adam_more", "adam"}};
+  const char *const name = names[job->kind == TV_OPTIMIZE_ADAM][job->is_plain];
   return tvi_launch(gpu, stream,
-                    (tvi_kernel){TVI_IMAGE_optimize, job->kind == TV_OPTIMIZE_SGD ? "sgd" : "adam",
-                                 variant, dtype, TV_DTYPE_NONE},
+                    (tvi_kernel){TVI_IMAGE_optimize, name, variant, dtype, TV_DTYPE_NONE},
                     (tvi_grid){.blocks = blocks, .threads = THREADS}, to);
+}
+
+/* Adam's, whose epsilon is either that of the paper's last form or of its first. */
+static double rate_of(const tv_optimize *job, const tv_optimize_tensor *t) {
+  if (job->kind != TV_OPTIMIZE_ADAM) return 0;
+  return job->learning_rate * (job->epsilon_inside ? sqrt(t->unbias2) : 1) / t->unbias1;
 }
 
 /* All tensors of one dtype. */
@@ -42,17 +51,18 @@ static tv_status optimize(tvi_gpu *gpu, void *stream, const tv_optimize *job, tv
       to->with.n = 0;
       elements = 0;
     }
-    to->items[to->with.n++] = (tvi_optimize_item){
-        .value = t->value,
-        .gradient = t->gradient,
-        .slot0 = t->slot[0],
-        .slot1 = t->slot[1],
-        .value_out = t->value_out,
-        .slot_out0 = t->slot_out[0],
-        .slot_out1 = t->slot_out[1],
-        .n = t->n,
-        .rate = job->kind == TV_OPTIMIZE_ADAM ? job->learning_rate / t->unbias1 : 0,
-        .unbias2 = t->unbias2};
+    to->items[to->with.n++] = (tvi_optimize_item){.value = t->value,
+                                                  .gradient = t->gradient,
+                                                  .slot0 = t->slot[0],
+                                                  .slot1 = t->slot[1],
+                                                  .slot2 = t->slot[2],
+                                                  .value_out = t->value_out,
+                                                  .slot_out0 = t->slot_out[0],
+                                                  .slot_out1 = t->slot_out[1],
+                                                  .slot_out2 = t->slot_out[2],
+                                                  .n = t->n,
+                                                  .rate = rate_of(job, t),
+                                                  .unbias2 = t->unbias2};
     elements += t->n;
   }
   return status || to->with.n == 0 ? status : launch(gpu, stream, job, dtype, elements, to);
@@ -68,7 +78,17 @@ tv_status tvi_gpu_optimize(void *self, const tv_optimize *job, void *stream) {
                                     .rest2 = 1 - job->beta2,
                                     .epsilon = job->epsilon,
                                     .has_momentum = job->momentum != 0,
-                                    .is_nesterov = job->nesterov};
+                                    .is_nesterov = job->nesterov,
+                                    .rest = 1 - job->dampening,
+                                    .decay = job->weight_decay,
+                                    .keep = 1 - job->learning_rate * job->decoupled_decay,
+                                    .maximize = job->maximize,
+                                    .has_decay = job->weight_decay != 0,
+                                    .is_kept = job->decoupled_decay != 0,
+                                    .is_damped = job->dampening != 0,
+                                    .rate_in_momentum = job->rate_in_momentum,
+                                    .amsgrad = job->amsgrad,
+                                    .epsilon_inside = job->epsilon_inside};
   tv_status status = TV_OK;
   for (tv_dtype dtype = TV_F16; dtype <= TV_C128 && !status; dtype++)
     status = optimize(self, stream, job, dtype, &to);

@@ -17,6 +17,7 @@
 #include <tensorvar/shape.h>
 
 #include "create.h"
+#include "deferred.h"
 #include "device.h"
 #include "memory.h"
 #include "optimizer.h"
@@ -94,9 +95,14 @@ static bool is_plain(const tv_optimizer *o, const tvi_settings *with) {
          with->weight_decay == 0 && with->decoupled_decay == 0 && with->maximize == 0;
 }
 
-static bool is_fused(const tv_optimizer *o, const prepared *p) {
+static bool takes_more(const tv_optimizer *o, const prepared *p) {
   const tv_backend *const backend = &tvi_device_at(p->variable->device)->backend;
-  return backend->optimize && (backend->takes_more_steps || is_plain(o, &p->with));
+  return backend->optimize && backend->more_steps >> (int)o->method->fused & 1;
+}
+
+static bool is_fused(const tv_optimizer *o, const prepared *p) {
+  return takes_more(o, p) ||
+         (tvi_device_at(p->variable->device)->backend.optimize && is_plain(o, &p->with));
 }
 
 /* x in C order, ready to be read by the thread's stream; the step's scope's. */
@@ -151,7 +157,8 @@ static tv_tensor *planned(const tv_optimizer *o, prepared *p, tv_tensor *g) {
 static bool is_one_group(const prepared *p, const prepared *q) {
   return p->variable->device == q->variable->device && p->is_late == q->is_late &&
          p->rate == q->rate && p->with.weight_decay == q->with.weight_decay &&
-         p->with.decoupled_decay == q->with.decoupled_decay;
+         p->with.decoupled_decay == q->with.decoupled_decay &&
+         !p->fused.gradient == !q->fused.gradient;
 }
 
 /* Run the slot for `first` and for all Variables that it may take together with it. `tensors` has
@@ -168,7 +175,7 @@ static tv_status run(const tv_optimizer *o, const prepared *first, int n, prepar
                      .beta2 = with->beta2,
                      .epsilon = with->epsilon,
                      .tensors = tensors,
-                     .is_plain = is_plain(o, with),
+                     .is_plain = first->fused.gradient && is_plain(o, with),
                      .dampening = with->dampening,
                      .rate_in_momentum = with->rate_in_momentum != 0,
                      .epsilon_inside = with->epsilon_inside != 0,
@@ -208,10 +215,13 @@ static bool is_local(const tv_optimizer *o, const prepared *p) {
          o->method->is_local(&p->with);
 }
 
-/* Rows that are no fewer than half of all cost more than the dense gradient. What a lazy step
- * touches does not depend on that. */
+/* Of a small table, or where rows are no fewer than half of all, they cost more than the dense
+ * gradient. What a lazy step touches does not depend on that. */
 static bool is_of_rows(const prepared *p, tv_tensor *g) {
-  return g->rows && g->size && (p->with.lazy != 0 || g->rows->indices->size < g->shape[0] / 2);
+  if (!g->rows || g->size == 0) return false;
+  if (p->with.lazy != 0) return true;
+  return tvi_is_large(g->size * tv_dtype_size(g->dtype)) &&
+         g->rows->indices->size < g->shape[0] / 2;
 }
 
 /* The touched rows by themselves. */
@@ -270,8 +280,7 @@ static tv_tensor *no_gradient(const tv_variable *v) {
 static tv_tensor *prepared_rows(const tv_optimizer *o, prepared *p, tv_tensor *g) {
   if (!update_rows(o, p, g)) return NULL;
   if (is_local(o, p)) return kept(o, p);
-  if (is_fused(o, p) && tvi_device_at(p->variable->device)->backend.takes_more_steps)
-    return planned(o, p, NULL);
+  if (takes_more(o, p)) return planned(o, p, NULL);
   tv_tensor *const zeros = no_gradient(p->variable);
   return zeros ? composed(o, p, zeros) : NULL;
 }

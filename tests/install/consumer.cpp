@@ -83,18 +83,45 @@ static bool options_work() {
   return value >= 0 && value < 1;
 }
 
-static bool averages_work() {
-  tv_average_options options = TV_AVERAGE_OPTIONS;
-  tv_average *average = tv_average_new(&options);
-  tv_accumulator *sum = tv_accumulator_new();
+static bool training_works() {
   tv_variable *v = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), nullptr);
   tv_tensor *g = tv_ones(TV_F32, TV_SHAPE(2));
+  tv_optimizer *adam = tv_optimizer_retain(tv_adam_new(nullptr));
+  tv_scaler *scaler = tv_scaler_retain(tv_scaler_new(nullptr));
+  double norm = 0;
   const bool is_right =
-      tv_average_update(average, 1, &v) == TV_OK && tv_average_swap(average, 1, &v) == TV_OK &&
-      tv_accumulator_add(sum, 1, &g) == TV_OK && tv_accumulator_mean(sum, 1, &g) == TV_OK;
+      tv_clip_by_value(1, &g, 1, &g) == TV_OK && tv_clip_by_norm(1, &g, 1, &g) == TV_OK &&
+      tv_clip_by_global_norm(1, &g, 1, &g, &norm) == TV_OK && norm < 1.1 &&
+      tv_optimizer_set_learning_rate(adam, .5) == TV_OK && tv_optimizer_learning_rate(adam) == .5 &&
+      tv_optimizer_step(adam, 1, &v, &g) == TV_OK && tv_optimizer_steps(adam) == 1 &&
+      tv_optimizer_slot(adam, v, "exp_avg") && tv_scaler_scale(scaler, g) &&
+      tv_scaler_set(scaler, 4, 1) == TV_OK && tv_scaler_factor(scaler) == 4 &&
+      tv_scaler_n_finite(scaler) == 1;
+  for (int k = 0; k < 2; k++) {
+    tv_optimizer_release(adam);
+    tv_scaler_release(scaler);
+  }
   tv_variable_release(v);
-  tv_accumulator_release(sum);
-  tv_average_release(average);
+  return is_right;
+}
+
+static bool averages_work() {
+  tv_average_options options = TV_AVERAGE_OPTIONS;
+  tv_average *average = tv_average_retain(tv_average_new(&options));
+  tv_accumulator *sum = tv_accumulator_retain(tv_accumulator_new());
+  tv_variable *v = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), nullptr);
+  tv_tensor *g = tv_ones(TV_F32, TV_SHAPE(2));
+  const bool is_right = tv_average_update(average, 1, &v) == TV_OK &&
+                        tv_average_swap(average, 1, &v) == TV_OK && tv_average_read(average, v) &&
+                        tv_average_updates(average) == 1 &&
+                        tv_accumulator_add(sum, 1, &g) == TV_OK && tv_accumulator_count(sum) == 1 &&
+                        tv_accumulator_mean(sum, 1, &g) == TV_OK;
+  tv_accumulator_clear(sum);
+  tv_variable_release(v);
+  for (int k = 0; k < 2; k++) {
+    tv_accumulator_release(sum);
+    tv_average_release(average);
+  }
   return is_right;
 }
 
@@ -109,12 +136,14 @@ static tv_status quadratic(void *, int n, tv_variable *const *variables, double 
 
 static bool lbfgs_works() {
   tv_lbfgs_options options = TV_LBFGS_OPTIONS;
-  tv_lbfgs *lbfgs = tv_lbfgs_new(&options);
+  tv_lbfgs *lbfgs = tv_lbfgs_retain(tv_lbfgs_new(&options));
   tv_variable *v = tv_variable_new(tv_ones(TV_F64, TV_SHAPE(2)), nullptr);
   double loss = 0;
-  const bool is_right =
-      tv_lbfgs_step(lbfgs, 1, &v, quadratic, nullptr, &loss) == TV_OK && loss == 2;
+  const bool is_right = tv_lbfgs_step(lbfgs, 1, &v, quadratic, nullptr, &loss) == TV_OK &&
+                        loss == 2 && tv_lbfgs_iterations(lbfgs) > 0 &&
+                        tv_lbfgs_evaluations(lbfgs) > 1;
   tv_variable_release(v);
+  tv_lbfgs_release(lbfgs);
   tv_lbfgs_release(lbfgs);
   return is_right;
 }
@@ -357,10 +386,10 @@ int main() {
   tv_scope scope;
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
-                        options_work() & averages_work() & lbfgs_works() & masks_work() &
-                        rows_work() & writes_work() & constraints_work() & own_ops_work() &
-                        norm_works() & files_work() & archives_work() & safetensors_work() &
-                        checkpoints_work();
+                        options_work() & training_works() & averages_work() & lbfgs_works() &
+                        masks_work() & rows_work() & writes_work() & constraints_work() &
+                        own_ops_work() & norm_works() & files_work() & archives_work() &
+                        safetensors_work() & checkpoints_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
