@@ -420,6 +420,28 @@ TEST(any_call_or_allocation_may_fail_and_the_state_is_old_or_new) {
   folder_leave();
 }
 
+static void ask(void *user, tv_checkpoint_event event, const char *name, const char *text) {
+  tv_checkpoint *const c = ((training *)user)->checkpoint;
+  CHECK(event == TV_CHECKPOINT_LOADED && name && text);
+  FAILS_STATUS(TV_EBUSY, "checkpoint_save: the checkpoint is in use by this very thread",
+               tv_checkpoint_save(c, "y.npz", NULL));
+  FAILS_STATUS(TV_EBUSY, "checkpoint_restore: the checkpoint is in use by this very thread",
+               tv_checkpoint_restore(c, "x.npz", NULL));
+}
+
+TEST(a_report_that_asks_for_its_checkpoint_is_told) {
+  folder_enter();
+  training t;
+  training_begin(&t, 1, TV_CPU);
+  OK(tv_checkpoint_save(t.checkpoint, "x.npz", NULL));
+  tv_checkpoint_options o = TV_CHECKPOINT_OPTIONS;
+  o.report = ask;
+  o.user = &t;
+  OK(tv_checkpoint_restore(t.checkpoint, "x.npz", &o));
+  training_end(&t);
+  folder_leave();
+}
+
 TEST(files_that_are_none_are_refused) {
   folder_enter();
   training t;
@@ -451,4 +473,6 @@ TEST_MAIN("restore", CASE(training_goes_on_with_the_same_bits),
           CASE(numbers_that_no_optimizer_has_are_refused),
           CASE(any_call_or_allocation_may_fail_and_the_state_is_old_or_new),
           CASE(a_file_changed_anywhere_is_refused_or_the_same),
-          CASE(others_may_read_and_train_meanwhile), CASE(files_that_are_none_are_refused))
+          CASE(others_may_read_and_train_meanwhile),
+          CASE(a_report_that_asks_for_its_checkpoint_is_told),
+          CASE(files_that_are_none_are_refused))

@@ -110,7 +110,8 @@ TV_API tv_status tv_checkpoint_add_number(tv_checkpoint *checkpoint, const char 
  *
  * Errors    - TV_EVALUE  an optimizer keeps state of a Variable that is not in the collection; two
  *                        arrays would have one name
- *           - TV_EBUSY   a Variable is mapped exclusively
+ *           - TV_EBUSY   a Variable is mapped exclusively; a callback asks for the checkpoint or
+ * the Variable that its thread is busy with
  *           - TV_EDTYPE  complex128 in a safetensors file
  *           - TV_EIO, TV_ENOMEM, TV_EUNSUPPORTED  as tv_npz_save and tv_safetensors_save
  */
@@ -130,7 +131,7 @@ TV_API tv_status tv_checkpoint_save(tv_checkpoint *checkpoint, const char *path,
  *                             unexpected name, every other shape, dtype and kind, as many as fit,
  *                             and how many more there are; `report` is told all of them
  *           - TV_EVALUE       nothing was added under a name that begins with `prefix`
- *           - TV_EBUSY        a Variable is mapped
+ *           - TV_EBUSY        a Variable is mapped; a callback asks, as above
  *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY
  *           - TV_EIO, TV_ENOMEM, TV_EUNSUPPORTED
  */

@@ -20,9 +20,24 @@
 
 /* Make ---------------------------------------------------------------------------------------- */
 
+/* A lock that tells when its thread has it. */
+static bool lock_init(pthread_mutex_t *lock) {
+  pthread_mutexattr_t kind;
+  if (pthread_mutexattr_init(&kind)) return false;
+  const bool is_done = !pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) &&
+                       !pthread_mutex_init(lock, &kind);
+  pthread_mutexattr_destroy(&kind);
+  return is_done;
+}
+
+tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c) {
+  if (!pthread_mutex_lock(&c->lock)) return TV_OK;
+  return tvi_fail_status(TV_EBUSY, "%s: the checkpoint is in use by this very thread", who);
+}
+
 tv_checkpoint *tv_checkpoint_new(void) {
   tv_checkpoint *const c = tvi_calloc(1, sizeof *c);
-  if (!c || pthread_mutex_init(&c->lock, NULL)) {
+  if (!c || !lock_init(&c->lock)) {
     tvi_free(c);
     return tvi_fail(TV_ENOMEM, "checkpoint_new: no memory");
   }
@@ -103,7 +118,8 @@ static tv_status add(tv_checkpoint *c, const char *who, const char *name, tvi_en
   tv_status status = check_name(who, name);
   if (status) return status;
   fresh.name = (char *)(uintptr_t)name; /* copied */
-  pthread_mutex_lock(&c->lock);
+  status = tvi_checkpoint_lock(who, c);
+  if (status) return status;
   status = append(c, who, &fresh);
   pthread_mutex_unlock(&c->lock);
   return status;
@@ -151,7 +167,8 @@ tv_status tv_checkpoint_saved_version(tv_checkpoint *c, const char *name, uint64
   if (!c || !name) return tvi_null_status(who, c ? "name" : "checkpoint");
   if (!version) return tvi_null_status(who, "version");
   bool has = false;
-  pthread_mutex_lock(&c->lock);
+  const tv_status status = tvi_checkpoint_lock(who, c);
+  if (status) return status;
   for (int k = 0; k < c->n; k++) {
     if (!c->entries[k].has_saved_version || strcmp(c->entries[k].name, name) != 0) continue;
     *version = c->entries[k].saved_version;
@@ -195,9 +212,17 @@ void tvi_locks_free(tvi_locks *locks) {
   *locks = (tvi_locks){NULL, NULL, 0, 0};
 }
 
-void tvi_lock_all(const tvi_locks *locks) {
+tv_status tvi_lock_all(const tvi_locks *locks, const char *who) {
   for (int k = 0; k < locks->n_optimizers; k++) tvi_optimizer_lock(locks->optimizers[k]);
-  for (int k = 0; k < locks->n_variables; k++) pthread_mutex_lock(&locks->variables[k]->lock);
+  for (int k = 0; k < locks->n_variables; k++) {
+    tv_variable *const v = locks->variables[k];
+    if (!pthread_mutex_lock(&v->lock)) continue;
+    const tvi_locks taken = {locks->optimizers, locks->variables, locks->n_optimizers, k};
+    tvi_unlock_all(&taken);
+    return tvi_fail_status(TV_EBUSY, "%s: Variable '%s' is being written by this very thread", who,
+                           v->name);
+  }
+  return TV_OK;
 }
 
 void tvi_unlock_all(const tvi_locks *locks) {
@@ -348,7 +373,7 @@ static bool put_entry(gathered *g, const tvi_entry *e) {
 static bool gather(gathered *g, const tvi_locks *locks) {
   const int64_t format = 1;
   bool is_done = put(g, copied(g->who, TVI_CHECKPOINT_OWN "format"), small(TV_I64, &format, 0, 0));
-  tvi_lock_all(locks);
+  if (!is_done || tvi_lock_all(locks, g->who)) return false;
   for (int k = 0; k < g->c->n && is_done; k++) is_done = put_entry(g, &g->c->entries[k]);
   tvi_unlock_all(locks);
   return is_done;
@@ -381,11 +406,15 @@ tv_status tv_checkpoint_save(tv_checkpoint *c, const char *path,
     return tvi_fail_status(TV_EVALUE, "%s: compression is %d, not 0 to 9", who, o.compression);
   tv_scope scope;
   tvi_locks locks;
-  tv_status status = tvi_scope_open(&scope);
+  tv_status status = tvi_checkpoint_lock(who, c);
   if (status) return status;
+  status = tvi_scope_open(&scope);
+  if (status) {
+    pthread_mutex_unlock(&c->lock);
+    return status;
+  }
   gathered g = {.who = who, .c = c};
   tvi_self.paused++;
-  pthread_mutex_lock(&c->lock);
   status = tvi_locks_new(&locks, who, c);
   if (!status) {
     status = gather(&g, &locks) ? write_file(&g, path, &o) : tvi_failure();

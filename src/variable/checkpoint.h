@@ -40,7 +40,10 @@ typedef struct tvi_locks {
 
 tv_status tvi_locks_new(tvi_locks *locks, const char *who, const tv_checkpoint *c);
 void tvi_locks_free(tvi_locks *locks);
-void tvi_lock_all(const tvi_locks *locks);
+/* TV_EBUSY if this thread has one of the Variables already; then none is locked. */
+tv_status tvi_lock_all(const tvi_locks *locks, const char *who);
+/* The checkpoint's own. TV_EBUSY if this thread has it: a callback asks for it. */
+tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c);
 void tvi_unlock_all(const tvi_locks *locks);
 
 /* a/b, or a/b/c where c is not NULL; "__tensorvar__/version/" is an a too. NULL with TV_ENOMEM. For

@@ -247,10 +247,11 @@ static void check_shape(tvi_restoring *r, tvi_want *w) {
   char text[160];
   tvi_text there, here;
   int64_t shape[TV_MAX_RANK];
-  if (w->of) pthread_mutex_lock(&w->of->lock);
+  /* If it is not to be had, this thread has it. */
+  const bool is_locked = w->of && !pthread_mutex_lock(&w->of->lock);
   const bool has = tvi_want_fits(r, w);
   const int rank = shape_wanted(r, w, shape);
-  if (w->of) pthread_mutex_unlock(&w->of->lock);
+  if (is_locked) pthread_mutex_unlock(&w->of->lock);
   if (has) return;
   difference(text, sizeof text, tvi_shape_text(&there, w->layout.rank, w->layout.shape),
              tvi_shape_text(&here, rank, shape));

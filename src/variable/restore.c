@@ -190,10 +190,12 @@ static bool put_back(tvi_restoring *r, putting *puttings) {
     if (r->c->entries[k].kind == TVI_OPTIMIZER && !r->is_left[k])
       is_done = gather_members(r, k, &puttings[k]);
   if (!is_done || tvi_locks_new(&locks, r->who, r->c)) return false;
-  tvi_lock_all(&locks);
-  is_done = prepare(r, puttings);
-  if (is_done) commit(r, puttings);
-  tvi_unlock_all(&locks);
+  is_done = !tvi_lock_all(&locks, r->who);
+  if (is_done) {
+    is_done = prepare(r, puttings);
+    if (is_done) commit(r, puttings);
+    tvi_unlock_all(&locks);
+  }
   tvi_locks_free(&locks);
   for (int64_t i = 0; i < r->n && is_done; i++) {
     const tvi_want *const w = &r->wants[i];
@@ -234,17 +236,17 @@ tv_status tv_checkpoint_restore(tv_checkpoint *c, const char *path,
     memcpy(&r.o, options, options->size);
   }
   r.who = tvi_who_text(&who, verb, path);
-  if (!tvi_archive_open(&r.file, path)) return tvi_failure();
   tv_scope scope;
-  tv_status status = tvi_scope_open(&scope);
+  tv_status status = tvi_checkpoint_lock(verb, c);
+  if (status) return status;
+  status = tvi_archive_open(&r.file, path) ? tvi_scope_open(&scope) : tvi_failure();
   if (!status) {
     tvi_self.paused++;
-    pthread_mutex_lock(&c->lock);
     if (!restore(&r)) status = tvi_failure();
-    pthread_mutex_unlock(&c->lock);
     tvi_self.paused--;
     tvi_scope_close(&scope);
   }
   tvi_archive_close(&r.file);
+  pthread_mutex_unlock(&c->lock);
   return status;
 }

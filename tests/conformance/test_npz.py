@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import mutants
 from library import Failure, Scope, content, lib, npy_options, tensor
 from test_npy import arrays, layouts
 
@@ -242,3 +243,24 @@ def test_changed_files_are_read_only_as_numpy_reads_them(tmp_path):
     assert accepted > 100
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_mutants_are_accepted_only_as_numpy_accepts_them(tmp_path):
+    path, small, files = tmp_path / "x.npz", {"w": np.arange(3, dtype=np.int16), "b": np.array([True])}, []
+    packs = has_zlib(tmp_path)
+    for compression in (0, 6)[: 1 + packs]:
+        save(path, small, compression)
+        files.append(path.read_bytes())
+    for write in (np.savez, np.savez_compressed)[: 1 + packs]:
+        write(path, **small)
+        files.append(path.read_bytes())
+    words = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\1\0\x10\0", b"\xff" * 4, b"\0" * 4]
+    accepted = 0
+    for data in mutants.of(files, words):
+        path.write_bytes(data)
+        try:
+            found = load(path)
+        except Failure:
+            continue
+        assert found == by_numpy(data)
+        accepted += 1
+    assert accepted > mutants.COUNT // 100

@@ -9,6 +9,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 
+import mutants
 from library import Failure, Scope, content, lib, npy_options, tensor
 from test_npy import arrays, layouts
 
@@ -163,3 +164,19 @@ def test_headers_are_read_strictly(tmp_path, header, why):
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"\0")
     with pytest.raises(Failure, match=why):
         load(path)
+
+
+def test_mutants_are_accepted_only_as_the_package_accepts_them(tmp_path):
+    path = tmp_path / "x.safetensors"
+    save(path, {"w": np.arange(3, dtype=np.int16), "b": np.array([True, False])}, {"k": "é\n"})
+    words = [b'"', b"{", b"}", b",", b"[0,6]", b"\\u0041", b"\xff", b" ", b"0", b"\\"]
+    accepted = 0
+    for data in mutants.of([path.read_bytes()], words):
+        path.write_bytes(data)
+        try:
+            found = load(path)
+        except Failure:
+            continue
+        assert found == by_package(path)
+        accepted += 1
+    assert accepted > mutants.COUNT // 100
