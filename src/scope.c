@@ -3,6 +3,7 @@
  * where its own begin. A user's tv_scope is read in begin and end alone. */
 #include "scope.h"
 
+#include "guard.h"
 #include "memory.h"
 #include "status.h"
 #include "tensor.h"
@@ -50,6 +51,7 @@ static void pop(void) {
   const tvi_frame frame = SELF.frames[SELF.n_frames - 1];
   tvi_tape_end_since(frame.id);
   while (SELF.n_owned > frame.first) tv_release(SELF.owned[--SELF.n_owned]);
+  if (SELF.n_used) tvi_guards_forget();
   SELF.paused -= frame.paused;
   SELF.scoped -= frame.paused;
   SELF.n_frames--;

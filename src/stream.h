@@ -11,6 +11,7 @@
 #include <tensorvar/stream.h>
 
 #include "device.h"
+#include "guard.h"
 #include "tensor.h"
 #include "thread.h"
 
@@ -37,6 +38,7 @@ tv_status tvi_stream_join(tvi_storage *storage, int index);
 /* Work that reads x follows on the thread's stream. */
 static inline tv_status tvi_stream_reads(const tv_tensor *x) {
   if (!x->storage) return TV_OK;
+  if (__builtin_expect(x->storage->release == tvi_guard_end, 0)) tvi_guard_note(x->storage);
   const int index = tvi_stream_index(x->storage->device);
   return index == x->storage->home ? TV_OK : tvi_stream_join(x->storage, index);
 }

@@ -8,6 +8,7 @@
 
 #include "deferred.h"
 #include "device.h"
+#include "guard.h"
 #include "memory.h"
 #include "rows.h"
 #include "size.h"
@@ -313,10 +314,18 @@ static bool is_on_host(const char *who, tv_tensor *x) {
                   tvi_device_at(tvi_tensor_on(x))->name);
 }
 
+/* Nobody looks again at what the caller reads through a pointer: so now. */
+static bool is_as_borrowed(const char *who, const tv_tensor *x) {
+  if (!tvi_guard_of(x->storage)) return true;
+  tvi_guard_note(x->storage);
+  return !tvi_guards_check(who);
+}
+
 const void *tv_tensor_data(tv_tensor *x) {
   if (!is_on_host("tensor_data", x) || tvi_settle(x)) return NULL;
   if (x->weak.kind) return &x->weak.b; /* every member of the union starts there */
-  return x->is_contiguous ? x->data : compact_data(x);
+  const void *const data = x->is_contiguous ? x->data : compact_data(x);
+  return is_as_borrowed("tensor_data", x) ? data : NULL;
 }
 
 const void *tv_tensor_data_strided(tv_tensor *x, int64_t *steps) {
@@ -325,7 +334,7 @@ const void *tv_tensor_data_strided(tv_tensor *x, int64_t *steps) {
   if (tvi_settle(x)) return NULL;
   if (x->weak.kind) return &x->weak.b;
   if (x->rank) memcpy(steps, x->steps, (size_t)x->rank * sizeof *steps);
-  return x->data;
+  return is_as_borrowed("tensor_data_strided", x) ? x->data : NULL;
 }
 
 tv_status tv_tensor_copy_out(tv_tensor *x, void *out, int64_t capacity) {
@@ -348,6 +357,7 @@ tv_status tv_tensor_copy_out(tv_tensor *x, void *out, int64_t capacity) {
     status =
         on->backend.copy_out(on->self, out, packed->data, bytes, tvi_stream_now(tvi_tensor_on(x)));
   tv_release(packed);
+  if (!status) status = tvi_guards_check("tensor_copy_out");
   return status;
 }
 
@@ -365,9 +375,10 @@ static tv_status item(const char *who, tv_tensor *x, tv_dtype dtype, void *value
   tv_tensor *const one = strong ? tvi_tensor_copy(who, strong, dtype, TV_CPU) : NULL;
   tv_release(strong);
   if (!one) return tvi_failure();
-  memcpy(value, one->data, (size_t)tv_dtype_size(dtype));
+  const tv_status status = tvi_guards_check(who);
+  if (!status) memcpy(value, one->data, (size_t)tv_dtype_size(dtype));
   tv_release(one);
-  return TV_OK;
+  return status;
 }
 
 tv_status tv_item_f64(tv_tensor *x, double *value) { return item("item_f64", x, TV_F64, value); }

@@ -11,6 +11,9 @@
 #include <tensorvar/tape.h>
 
 #include "memory.h"
+#include "storage.h"
+
+enum { TVI_MOST_USED = 8 };
 
 typedef struct {
   uint64_t id;
@@ -38,9 +41,11 @@ typedef struct {
   tvi_frame *frames; /* [n_frames], outermost first */
   tv_tensor **owned; /* [n_owned], oldest first */
   int64_t n_frames, frames_room, n_owned, owned_room;
-  tv_tape *tape;           /* innermost open one */
-  int paused;              /* how often recording is paused, ... */
-  int scoped;              /* ... of these, until a scope ends */
+  tv_tape *tape; /* innermost open one */
+  int paused;    /* how often recording is paused, ... */
+  int scoped;    /* ... of these, until a scope ends */
+  int n_used;    /* guarded borrows that the op at hand reads, retained */
+  tvi_storage *used[TVI_MOST_USED];
   struct tvi_reads *reads; /* of the innermost forward that is run for a recomputation */
   tv_device device;
   tv_stream *stream; /* current one, retained; NULL: the main streams */

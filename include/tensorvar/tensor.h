@@ -12,6 +12,13 @@ enum { TV_MAX_RANK = 64 };
 
 /* Make --------------------------------------------------------------------------------------- */
 
+/** How a borrow is watched for writes behind the library's back. */
+typedef enum tv_guard {
+  TV_GUARD_NONE,    /* not: to keep the bytes as they are is the caller's duty */
+  TV_GUARD_SAMPLED, /* 64 bytes of every 4096, elsewhere in each borrow; all of up to 4096 bytes */
+  TV_GUARD_FULL     /* every byte: a look costs about as much as copying them */
+} tv_guard;
+
 /** How tv_tensor_from_memory takes bytes. Begin with TV_MEMORY_OPTIONS. */
 typedef struct tv_memory_options {
   size_t size;
@@ -25,9 +32,24 @@ typedef struct tv_memory_options {
   void *user;
   /** Where a copy goes; TV_DEVICE_NONE: the thread's current device. A borrow is on TV_CPU. */
   tv_device device;
+  /** Of a borrow: every op that reads it looks at the bytes afterwards, as host access and
+   * gradients do; if they changed since they were borrowed, or marked, it fails with TV_EMUTATED,
+   * naming the first range that did, in bytes of the elements in C order. */
+  tv_guard guard;
+  const char *name; /* of a borrow, for that message; copied; NULL: "borrow" */
 } tv_memory_options;
 #define TV_MEMORY_OPTIONS \
-  { sizeof(tv_memory_options), false, NULL, NULL, NULL, TV_DEVICE_NONE }
+  { sizeof(tv_memory_options), false, NULL, NULL, NULL, TV_DEVICE_NONE, TV_GUARD_NONE, NULL }
+
+/**
+ * Tell that the owner of borrowed memory has written to it: from now on its bytes are right.
+ *
+ * Of tensors computed from it before nothing changes. A tape that recorded an op whose gradient
+ * needs the bytes as they were gives TV_EMUTATED, at every level of guard.
+ *
+ * Errors    - TV_EVALUE   x is NULL, or does not show borrowed memory
+ */
+TV_API tv_status tv_tensor_mark_mutated(tv_tensor *x);
 
 /**
  * A tensor of the caller's bytes: a copy, or a borrow.
@@ -39,6 +61,7 @@ typedef struct tv_memory_options {
  *           - TV_ESHAPE     negative size, or more than 64 axes
  *           - TV_EDTYPE     no dtype
  *           - TV_EDEVICE    a borrow on another device than TV_CPU
+ *           - TV_EUNSUPPORTED  a guard, in a build without xxHash
  *           - TV_EOVERFLOW  more than 2^63 - 1 bytes
  */
 TV_API tv_tensor *tv_tensor_from_memory(const void *data, tv_dtype dtype, int rank,

@@ -11,6 +11,7 @@
 #include "endian.h"
 #include "file.h"
 #include "flow.h"
+#include "guard.h"
 #include "memory.h"
 #include "npy_header.h"
 #include "status.h"
@@ -123,6 +124,13 @@ static tv_status write_here(tvi_sink *to, tv_tensor *x, const char *data, const 
   return write_collected(to, x, data, along, shape);
 }
 
+/* What was written of borrowed memory is what was borrowed. */
+static tv_status looked_at(tv_status status, const tvi_sink *to, tv_tensor *x) {
+  if (status || !tvi_guard_of(x->storage)) return status;
+  tvi_guard_note(x->storage);
+  return tvi_guards_check(to->who);
+}
+
 tv_status tvi_npy_write(tvi_sink *to, tv_tensor *x) {
   char header[TVI_NPY_HEADER_ROOM];
   int64_t steps[TV_MAX_RANK];
@@ -132,7 +140,8 @@ tv_status tvi_npy_write(tvi_sink *to, tv_tensor *x) {
   const int n = tvi_npy_header_write(x->dtype, is_fortran, x->rank, x->shape, header);
   const tv_status status = to->write(to, header, n);
   if (status || !x->size) return status;
-  return is_here(x) ? write_here(to, x, data, steps, is_fortran) : write_device(to, x);
+  if (!is_here(x)) return write_device(to, x);
+  return looked_at(write_here(to, x, data, steps, is_fortran), to, x);
 }
 
 tv_status tvi_npy_write_elements(tvi_sink *to, tv_tensor *x) {
@@ -140,7 +149,7 @@ tv_status tvi_npy_write_elements(tvi_sink *to, tv_tensor *x) {
   if (!x->size) return TV_OK;
   if (!is_here(x)) return write_device(to, x);
   const char *const data = tv_tensor_data_strided(x, steps);
-  return data ? write_here(to, x, data, steps, false) : tvi_failure();
+  return data ? looked_at(write_here(to, x, data, steps, false), to, x) : tvi_failure();
 }
 
 tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options *options) {

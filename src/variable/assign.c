@@ -2,6 +2,7 @@
  * Writes of the whole value: tv_variable_assign, and value = value op x. */
 #include "deferred.h"
 #include "elementwise.h"
+#include "guard.h"
 #include "scope.h"
 #include "status.h"
 #include "write.h"
@@ -47,6 +48,8 @@ tv_status tv_variable_update(tv_variable *variable, tv_update how, tv_tensor *va
   if (!value) return tvi_null_status(who, "value");
   const tv_status status = tvi_writing_begin(&w, who, variable);
   if (status) return status;
+  value = tvi_unguarded(who, value);
+  if (!value) return tvi_writing_end(&w, false);
   return tvi_writing_end(&w, how == TV_SET ? assign(&w, value) : update(&w, how, value));
 }
 

@@ -12,6 +12,7 @@
 #include "anomaly.h"
 #include "custom.h"
 #include "device.h"
+#include "guard.h"
 #include "memory.h"
 #include "record.h"
 #include "rows.h"
@@ -87,8 +88,20 @@ static tv_tensor *fitted(tv_tensor *d, const tvi_spec *spec) {
   return is_there ? d : tv_to(d, spec->device);
 }
 
+/* Borrows that are kept were not marked as mutated meanwhile. */
+static bool is_unmarked(const tvi_record_entry *record) {
+  for (int k = 0; k <= record->n_in; k++) {
+    const tv_tensor *const x = record->saved[k];
+    if (x && !tvi_is_deferred(x) && tvi_guard_of(x->storage) &&
+        tvi_guard_epoch(x->storage) != record->epochs[k])
+      return tvi_guard_marked(record->rule->name, x->storage);
+  }
+  return true;
+}
+
 /* Under TV_MUTATION_ERROR: what this gradient reads is still the Variable's value. */
 static bool is_unwritten(const tv_tape *tape, const tvi_record_entry *record, int k) {
+  if (record->epochs && !is_unmarked(record)) return false;
   if (tape->mutation != TV_MUTATION_ERROR) return true;
   const uint8_t uses = tvi_rule_uses(record->rule, k);
   for (int j = 0; j <= record->n_in; j++) {

@@ -2,6 +2,7 @@
  * Writes of a part: what a slice names, or where a mask is true. */
 #include "deferred.h"
 #include "elementwise.h"
+#include "guard.h"
 #include "scope.h"
 #include "slice.h"
 #include "status.h"
@@ -99,7 +100,8 @@ static tv_status slice(tv_variable *variable, tv_update how, const char *text, i
   if (!text && n && !index) return tvi_null_status(who, "index");
   const tv_status status = tvi_writing_begin(&w, who, variable);
   if (status) return status;
-  return tvi_writing_end(&w, write_slice(&w, how, text, n, index, value));
+  value = tvi_unguarded(who, value);
+  return tvi_writing_end(&w, value && write_slice(&w, how, text, n, index, value));
 }
 
 tv_status tv_variable_update_slice(tv_variable *variable, tv_update how, const char *text,
@@ -162,7 +164,9 @@ tv_status tv_variable_update_where(tv_variable *variable, tv_update how, tv_tens
   if (!mask || !value) return tvi_null_status(who, mask ? "value" : "mask");
   const tv_status status = tvi_writing_begin(&w, who, variable);
   if (status) return status;
-  return tvi_writing_end(&w, write_where(&w, how, mask, value));
+  value = tvi_unguarded(who, value);
+  mask = tvi_unguarded(who, mask);
+  return tvi_writing_end(&w, value && mask && write_where(&w, how, mask, value));
 }
 
 tv_status tv_variable_assign_where(tv_variable *variable, tv_tensor *mask, tv_tensor *value) {

@@ -25,6 +25,7 @@ typedef struct {
   int32_t *in;       /* [n_in] slots, -1 for what the tape does not know */
   tv_tensor **saved; /* [n_in + 1], the result last; retained, NULL where nothing reads it */
   int64_t *numbers;
+  uint64_t *epochs; /* [n_in + 1] of the borrows among `saved`; NULL: there are none */
   int32_t n_in, out;
 } tvi_record_entry;
 

@@ -8,6 +8,7 @@
 #include <tensorvar/ops.h>
 #include <tensorvar/shape.h>
 
+#include "guard.h"
 #include "index.h"
 #include "row_update.h"
 #include "scope.h"
@@ -167,14 +168,20 @@ static bool scatter_batch(tvi_writing *w, tv_tensor *indices, tv_tensor *updates
   return s.positions && scatter(w, &s, updates, rank, shape);
 }
 
-static tv_status begin(tvi_writing *w, const char *who, tv_variable *variable, tv_tensor *indices,
-                       tv_tensor *updates) {
+static tv_status begin(tvi_writing *w, const char *who, tv_variable *variable, tv_tensor **indices,
+                       tv_tensor **updates) {
   *w = (tvi_writing){.who = who};
-  if (variable && indices && updates) return tvi_writing_begin(w, who, variable);
-  const tv_status status = tvi_null_status(who, !variable  ? "variable"
-                                                : !indices ? "indices"
-                                                           : "updates");
-  return status ? status : TV_EVALUE;
+  if (!variable || !*indices || !*updates) {
+    const tv_status status = tvi_null_status(who, !variable   ? "variable"
+                                                  : !*indices ? "indices"
+                                                              : "updates");
+    return status ? status : TV_EVALUE;
+  }
+  const tv_status status = tvi_writing_begin(w, who, variable);
+  if (status) return status;
+  *indices = tvi_unguarded(who, *indices);
+  *updates = tvi_unguarded(who, *updates);
+  return *indices && *updates ? TV_OK : tvi_writing_end(w, false);
 }
 
 tv_status tv_variable_scatter(tv_variable *variable, tv_update how, tv_tensor *indices,
@@ -184,7 +191,7 @@ tv_status tv_variable_scatter(tv_variable *variable, tv_update how, tv_tensor *i
                                   "variable_scatter_div",    "variable_scatter_min",
                                   "variable_scatter_max"};
   tvi_writing w;
-  const tv_status status = begin(&w, tvi_verb(verbs, how), variable, indices, updates);
+  const tv_status status = begin(&w, tvi_verb(verbs, how), variable, &indices, &updates);
   if (status) return status;
   return tvi_writing_end(&w, scatter_rows(&w, how, indices, updates));
 }
@@ -196,7 +203,7 @@ tv_status tv_variable_scatter_nd(tv_variable *variable, tv_update how, tv_tensor
                                   "variable_scatter_nd_div",    "variable_scatter_nd_min",
                                   "variable_scatter_nd_max"};
   tvi_writing w;
-  const tv_status status = begin(&w, tvi_verb(verbs, how), variable, indices, updates);
+  const tv_status status = begin(&w, tvi_verb(verbs, how), variable, &indices, &updates);
   if (status) return status;
   return tvi_writing_end(&w, scatter_nd(&w, how, indices, updates));
 }
@@ -204,7 +211,7 @@ tv_status tv_variable_scatter_nd(tv_variable *variable, tv_update how, tv_tensor
 tv_status tv_variable_batch_scatter_update(tv_variable *variable, tv_tensor *indices,
                                            tv_tensor *updates) {
   tvi_writing w;
-  const tv_status status = begin(&w, "variable_batch_scatter_update", variable, indices, updates);
+  const tv_status status = begin(&w, "variable_batch_scatter_update", variable, &indices, &updates);
   if (status) return status;
   return tvi_writing_end(&w, scatter_batch(&w, indices, updates));
 }

@@ -19,6 +19,7 @@
 #include "create.h"
 #include "deferred.h"
 #include "device.h"
+#include "guard.h"
 #include "memory.h"
 #include "optimizer.h"
 #include "rows.h"
@@ -412,8 +413,9 @@ tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *var
   tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
   if (sorted && treated && all && tensors) {
-    for (int k = 0; k < n; k++) treated[k] = gradients[k];
-    status = tvi_treated(who, &with, n, treated, &is_finite);
+    for (int k = 0; k < n && !status; k++)
+      if (!(treated[k] = tvi_unguarded(who, gradients[k]))) status = tvi_failure();
+    if (!status) status = tvi_treated(who, &with, n, treated, &is_finite);
     if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
       status = tvi_failure();
   } else {

@@ -12,6 +12,7 @@
 #include "anomaly.h"
 #include "custom.h"
 #include "device.h"
+#include "guard.h"
 #include "memory.h"
 #include "record.h"
 #include "scope.h"
@@ -109,6 +110,18 @@ uint8_t tvi_rule_uses(const tvi_rule *rule, int k) { return rule->in[entry(k)].u
 
 tvi_gradient *tvi_rule_gradient(const tvi_rule *rule, int k) { return rule->in[entry(k)].of; }
 
+/* When the owners of borrows that are kept last said that they changed. */
+static bool note_epochs(tv_tape *tape, tvi_record_entry *r) {
+  for (int k = 0; k <= r->n_in; k++) {
+    if (!r->saved[k] || tvi_is_deferred(r->saved[k]) || !tvi_guard_of(r->saved[k]->storage))
+      continue;
+    if (!r->epochs) r->epochs = arena(tape, (r->n_in + 1) * (int64_t)sizeof *r->epochs);
+    if (!r->epochs) return false;
+    r->epochs[k] = tvi_guard_epoch(r->saved[k]->storage);
+  }
+  return true;
+}
+
 static tv_status record_on(tv_tape *tape, const tvi_rule *rule, tv_tensor *out, int n_in,
                            tv_tensor *const *in, int n_numbers, const int64_t *numbers) {
   bool is_watched = false;
@@ -141,6 +154,7 @@ static tv_status record_on(tv_tape *tape, const tvi_rule *rule, tv_tensor *out, 
   for (int k = 0; k < n_in; k++)
     r.saved[k] = tvi_rule_reads(rule, uses, k) ? tv_retain(in[k]) : NULL;
   r.saved[n_in] = uses & TVI_USES_OUT ? tv_retain(out) : NULL;
+  if (!note_epochs(tape, &r)) return no_memory();
   if (rule->custom) atomic_fetch_add_explicit(&rule->custom->count, 1, memory_order_relaxed);
   tape->records[tape->n_records++] = r;
   return TV_OK;
@@ -160,6 +174,7 @@ tv_status tvi_record(const tvi_rule *rule, tv_tensor *out, int n_in, tv_tensor *
 tv_tensor *tvi_finish(const tvi_rule *rule, tv_tensor *y, int n_in, tv_tensor *const *in,
                       int n_numbers, const int64_t *numbers) {
   y = tvi_scope_own(y);
+  if (tvi_self.n_used && tvi_guards_check(rule->name)) return NULL;
   if (y && tvi_is_recording() && tvi_record(rule, y, n_in, in, n_numbers, numbers)) return NULL;
   return y;
 }

@@ -2,6 +2,7 @@
  * Variables: making, asking and releasing them, reads, and the two steps every write has in common.
  * The writes themselves are in assign.c, the optimizers' in step.c. */
 #include "variable.h"
+#include "guard.h"
 
 #include <string.h>
 
@@ -120,8 +121,8 @@ static tv_variable *made(tv_tensor *value, const tv_variable_options *o) {
   tv_scope scope;
   if (tvi_scope_open(&scope)) return NULL;
   tvi_self.paused++;
-  tv_tensor *const strong =
-      tvi_scope_own(tvi_tensor_strong("variable_new", value, tvi_self.device));
+  tv_tensor *const strong = tvi_unguarded(
+      "variable_new", tvi_scope_own(tvi_tensor_strong("variable_new", value, tvi_self.device)));
   tv_variable *const v = strong ? with_value(strong, o) : NULL;
   tvi_self.paused--;
   tvi_scope_close(&scope);
