@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Tensors from nothing: filled, counted up, or the caller's bytes. */
 #include <math.h>
+#include <string.h>
 #include <tensorvar/ops.h>
 #include <tensorvar/shape.h>
 
@@ -247,8 +248,7 @@ static tv_tensor *copied(const void *data, tv_dtype dtype, int rank, const int64
 static tv_tensor *from_memory(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
                               const tv_memory_options *o, bool *is_taken) {
   int64_t elements, bytes;
-  if (!tvi_options_fit("tensor_from_memory", o->size, sizeof *o) ||
-      !tvi_scope_is_open("tensor_from_memory") ||
+  if (!tvi_scope_is_open("tensor_from_memory") ||
       !tvi_shape_check("tensor_from_memory", dtype, rank, shape, &elements, &bytes))
     return NULL;
   if (elements && !data) return tvi_null("tensor_from_memory", "data");
@@ -268,10 +268,17 @@ static tv_tensor *from_memory(const void *data, tv_dtype dtype, int rank, const 
 
 tv_tensor *tv_tensor_from_memory(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
                                  const tv_memory_options *options) {
-  const tv_memory_options defaults = TV_MEMORY_OPTIONS;
-  const tv_memory_options *const o = options ? options : &defaults;
+  tv_memory_options o = TV_MEMORY_OPTIONS;
   bool is_taken = false;
-  tv_tensor *const x = from_memory(data, dtype, rank, shape, o, &is_taken);
-  if (!x && !is_taken && o->size > 0 && o->borrow && o->release) o->release(o->user);
+  if (options) {
+    if (!tvi_options_fit("tensor_from_memory", options->size, sizeof o)) {
+      const bool is_borrow = options->size > sizeof o && options->borrow;
+      if (is_borrow && options->release) options->release(options->user);
+      return NULL;
+    }
+    memcpy(&o, options, options->size);
+  }
+  tv_tensor *const x = from_memory(data, dtype, rank, shape, &o, &is_taken);
+  if (!x && !is_taken && o.borrow && o.release) o.release(o.user);
   return x;
 }

@@ -30,13 +30,14 @@ TEST(weak_scalars_print_as_their_dtype) {
 }
 
 TEST(any_layout_prints_in_its_order) {
-  const tv_memory_options swapped = {sizeof swapped, true,           (const int64_t[]){4, 8}, NULL,
-                                     NULL,           TV_DEVICE_NONE, TV_GUARD_NONE,           NULL};
+  const tv_memory_options swapped = {sizeof swapped, true,         (const int64_t[]){4, 8},
+                                     NULL,           NULL,         TV_DEVICE_NONE,
+                                     NULL,           TV_GUARD_NONE};
   const int32_t elements[] = {1, 2, 3, 4};
   tv_tensor *x = tv_tensor_from_memory(elements, TV_I32, TV_SHAPE(2, 2), &swapped);
   SAME_TEXT(text_of(x, TV_STR), "[[1 3]\n [2 4]]");
-  const tv_memory_options back = {sizeof back, true,           (const int64_t[]){-4}, NULL,
-                                  NULL,        TV_DEVICE_NONE, TV_GUARD_NONE,         NULL};
+  const tv_memory_options back = {sizeof back,    true, (const int64_t[]){-4}, NULL, NULL,
+                                  TV_DEVICE_NONE, NULL, TV_GUARD_NONE};
   x = tv_tensor_from_memory(elements + 3, TV_I32, TV_SHAPE(4), &back);
   SAME_TEXT(text_of(x, TV_STR), "[4 3 2 1]");
 }
@@ -46,8 +47,8 @@ TEST(long_tensors_show_their_corners) {
   const int64_t steps[] = {-8, 160 * 8, 8};
   int64_t elements[8 * 160];
   for (int i = 0; i < 8 * 160; i++) elements[i] = i;
-  const tv_memory_options odd = {sizeof odd, true,           steps,         NULL,
-                                 NULL,       TV_DEVICE_NONE, TV_GUARD_NONE, NULL};
+  const tv_memory_options odd = {sizeof odd, true,           steps, NULL,
+                                 NULL,       TV_DEVICE_NONE, NULL,  TV_GUARD_NONE};
   tv_tensor *x = tv_tensor_from_memory(elements + 1, TV_I64, TV_SHAPE(2, 8, 100), &odd);
   SAME_TEXT(text_of(x, TV_STR),
             "[[[   1    2    3 ...   98   99  100]\n  [ 161  162  163 ...  258  259  260]\n"
@@ -67,8 +68,8 @@ TEST(tensors_of_another_device_print) {
 TEST(only_what_is_shown_is_read) {
   /* 2^60 elements that lie in 8 bytes. */
   const int64_t one = 1, steps[] = {0, 0};
-  const tv_memory_options wide = {sizeof wide, true,           steps,         NULL,
-                                  NULL,        TV_DEVICE_NONE, TV_GUARD_NONE, NULL};
+  const tv_memory_options wide = {sizeof wide, true,           steps, NULL,
+                                  NULL,        TV_DEVICE_NONE, NULL,  TV_GUARD_NONE};
   tv_tensor *x =
       tv_tensor_from_memory(&one, TV_I64, TV_SHAPE(INT64_C(1) << 30, INT64_C(1) << 29), &wide);
   SAME_TEXT(text_of(x, TV_STR),

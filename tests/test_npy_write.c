@@ -10,8 +10,8 @@ static const int16_t elements[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 1
 
 /* A view of `elements` from position `at`. */
 static tv_tensor *view(int at, const int64_t *steps, int rank, const int64_t *shape) {
-  const tv_memory_options borrow = {sizeof borrow, true,           steps,         NULL,
-                                    NULL,          TV_DEVICE_NONE, TV_GUARD_NONE, NULL};
+  const tv_memory_options borrow = {sizeof borrow, true,           steps, NULL,
+                                    NULL,          TV_DEVICE_NONE, NULL,  TV_GUARD_NONE};
   return tv_tensor_from_memory(elements + at, TV_I16, rank, shape, &borrow);
 }
 

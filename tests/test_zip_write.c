@@ -93,8 +93,8 @@ TEST(members_and_places_above_4_gib) {
       mmap(NULL, (size_t)n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (zeros == MAP_FAILED) SKIP("no address space");
   folder_enter();
-  const tv_memory_options borrow = {sizeof borrow, true,           NULL,          NULL,
-                                    NULL,          TV_DEVICE_NONE, TV_GUARD_NONE, NULL};
+  const tv_memory_options borrow = {sizeof borrow, true,           NULL, NULL,
+                                    NULL,          TV_DEVICE_NONE, NULL, TV_GUARD_NONE};
   tv_scope scope;
   tv_scope_begin(&scope);
   tv_tensor *const big = tv_tensor_from_memory(zeros, TV_U8, TV_SHAPE(n), &borrow);

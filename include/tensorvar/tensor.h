@@ -32,14 +32,14 @@ typedef struct tv_memory_options {
   void *user;
   /** Where a copy goes; TV_DEVICE_NONE: the thread's current device. A borrow is on TV_CPU. */
   tv_device device;
+  const char *name; /* of a borrow, for messages; copied; NULL: "borrow" */
   /** Of a borrow: every op that reads it looks at the bytes afterwards, as host access and
    * gradients do; if they changed since they were borrowed, or marked, it fails with TV_EMUTATED,
    * naming the first range that did, in bytes of the elements in C order. */
   tv_guard guard;
-  const char *name; /* of a borrow, for that message; copied; NULL: "borrow" */
 } tv_memory_options;
 #define TV_MEMORY_OPTIONS \
-  { sizeof(tv_memory_options), false, NULL, NULL, NULL, TV_DEVICE_NONE, TV_GUARD_NONE, NULL }
+  { sizeof(tv_memory_options), false, NULL, NULL, NULL, TV_DEVICE_NONE, NULL, TV_GUARD_NONE }
 
 /**
  * Tell that the owner of borrowed memory has written to it: from now on its bytes are right.

@@ -33,7 +33,7 @@ static tvi_custom *custom_new(const char *who, const tv_custom *given, int n_in)
   tvi_custom *const c = tvi_calloc(1, sizeof *c);
   if (!c) return tvi_fail(TV_ENOMEM, "%s: no memory", who);
   atomic_init(&c->count, 1);
-  c->given = *given;
+  memcpy(&c->given, given, given->size);
   snprintf(c->name, sizeof c->name, "%s", given->name ? given->name : "custom");
   c->n_in = n_in;
   c->rule.name = c->name;

@@ -205,18 +205,20 @@ tv_status tvi_record_read(tv_variable *variable, uint64_t version, tv_tensor *sn
 /* Begin and end ------------------------------------------------------------------------------- */
 
 tv_tape *tv_tape_begin(const tv_tape_options *options) {
-  const tv_tape_options defaults = TV_TAPE_OPTIONS;
-  const tv_tape_options *const o = options ? options : &defaults;
-  if (!tvi_options_fit("tape_begin", o->size, sizeof *o) || !tvi_scope_is_open("tape_begin"))
-    return NULL;
-  if (o->mutation != TV_MUTATION_SNAPSHOT && o->mutation != TV_MUTATION_ERROR)
-    return tvi_fail(TV_EVALUE, "tape_begin: %d is no mutation policy", (int)o->mutation);
+  tv_tape_options o = TV_TAPE_OPTIONS;
+  if (options) {
+    if (!tvi_options_fit("tape_begin", options->size, sizeof o)) return NULL;
+    memcpy(&o, options, options->size);
+  }
+  if (!tvi_scope_is_open("tape_begin")) return NULL;
+  if (o.mutation != TV_MUTATION_SNAPSHOT && o.mutation != TV_MUTATION_ERROR)
+    return tvi_fail(TV_EVALUE, "tape_begin: %d is no mutation policy", (int)o.mutation);
   tv_tape *const tape = tvi_calloc(1, sizeof *tape);
   if (!tape) return tvi_fail(TV_ENOMEM, "tape_begin: no memory");
   tape->id = tvi_next_id();
-  tape->is_persistent = o->persistent;
-  tape->mutation = o->mutation;
-  tape->finds_anomalies = o->anomalies;
+  tape->is_persistent = o.persistent;
+  tape->mutation = o.mutation;
+  tape->finds_anomalies = o.anomalies;
   tape->outer = tvi_self.tape;
   tvi_self.tape = tape;
   tvi_count(TVI_LIVE, 1);
