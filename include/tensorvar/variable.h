@@ -149,6 +149,23 @@ TV_API tv_variable *tv_variable_new_from_npy(const char *path, const tv_npy_opti
  * while it is mapped exclusively. */
 TV_API tv_tensor *tv_read(tv_variable *variable);
 
+/**
+ * The values of n Variables as of one moment, each as tv_read gives it.
+ *
+ *     tv_tensor *w[2];
+ *     tv_read_all(2, (tv_variable *[]){kernel, bias}, w);
+ *
+ * A write of several Variables at once (a step of an optimizer, tv_average_swap,
+ * tv_checkpoint_restore) is seen in all of them or in none. A Variable may be given twice. Waits
+ * for writes of those without `concurrent_readers`, and for no other.
+ *
+ * Errors    - TV_EVALUE  something is NULL, or n is negative
+ *           - TV_EBUSY   one is mapped exclusively, or being written by this very thread
+ *           - TV_ESCOPE  no scope is open
+ *           On any of them every values[i] is NULL.
+ */
+TV_API tv_status tv_read_all(int n, tv_variable *const *variables, tv_tensor **values);
+
 /** The rows of the value now at indices: tv_take of tv_read on axis 0, which tapes see as that. */
 TV_API tv_tensor *tv_variable_sparse_read(tv_variable *variable, tv_tensor *indices);
 

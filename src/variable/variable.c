@@ -243,16 +243,20 @@ bool tvi_variable_is_alone(const tv_variable *v) {
 
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
                                tv_tensor *n_moved) {
+  tvi_swaps_take(1, &v);
+  tv_tensor *const given_up = tvi_variable_put(v, fresh, verb, n_moved);
+  tvi_swaps_give(1, &v);
+  return given_up;
+}
+
+tv_tensor *tvi_variable_put(tv_variable *v, tv_tensor *fresh, const char *verb,
+                            tv_tensor *n_moved) {
   tv_tensor *const old = v->value, *const moved_before = v->n_moved;
-  pthread_mutex_lock(&v->swap);
   v->n_moved = n_moved;
   v->value = fresh;
   v->written = tvi_written_by(verb);
   const uint64_t version = atomic_fetch_add(&v->version, 1);
-  tv_tensor *const given_up = old == fresh ? NULL
-                              : v->history ? tvi_history_push(v, old, version)
-                                           : old;
-  pthread_mutex_unlock(&v->swap);
   tv_release(moved_before); /* the library's own bytes: nobody is called back */
-  return given_up;
+  if (old == fresh) return NULL;
+  return v->history ? tvi_history_push(v, old, version) : old;
 }
