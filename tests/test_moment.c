@@ -4,9 +4,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <time.h>
+
 #include "check.h"
 #include "far.h"
+#include "faults.h"
 #include "memory.h"
+#include "variable/variable.h"
 
 enum { MANY = 40 };
 
@@ -197,6 +201,69 @@ TEST(no_scope_is_an_error) {
   tv_variable_release(v[1]);
 }
 
+/* Writes of several: while somebody looks at one of the Variables, none of them changes. ----------
+ */
+
+enum { STEP, SWAP_AVERAGES, RESTORE };
+
+typedef struct {
+  tv_variable *v[2]; /* by rising address */
+  tv_optimizer *optimizer;
+  tv_average *average;
+  tv_checkpoint *checkpoint;
+  int what;
+  tv_status status;
+} together;
+
+static void *write_both(void *user) {
+  together *const t = user;
+  tv_scope scope;
+  tv_scope_begin(&scope);
+  tv_tensor *const one = tv_ones(TV_F64, TV_SHAPE(3));
+  t->status = t->what == STEP ? tv_optimizer_step(t->optimizer, 2, t->v, (tv_tensor *[]){one, one})
+              : t->what == SWAP_AVERAGES ? tv_average_swap(t->average, 2, t->v)
+                                         : tv_checkpoint_restore(t->checkpoint, "both.npz", NULL);
+  tv_scope_end(&scope, NULL);
+  return NULL;
+}
+
+static void changes_at_once(intptr_t what) {
+  together t = {{valued(1, true), valued(1, true)},
+                tv_sgd_new(NULL),
+                tv_average_new(NULL),
+                tv_checkpoint_new(),
+                (int)what,
+                TV_OK};
+  if ((uintptr_t)t.v[0] > (uintptr_t)t.v[1]) {
+    tv_variable *const first = t.v[1];
+    t.v[1] = t.v[0];
+    t.v[0] = first;
+  }
+  OK(tv_average_update(t.average, 2, t.v));
+  OK(tv_checkpoint_add_variable(t.checkpoint, "a", t.v[0]));
+  OK(tv_checkpoint_add_variable(t.checkpoint, "b", t.v[1]));
+  folder_enter();
+  OK(tv_checkpoint_save(t.checkpoint, "both.npz", NULL));
+  pthread_t writer;
+  pthread_mutex_lock(&t.v[1]->swap);
+  const bool has_writer = pthread_create(&writer, NULL, write_both, &t) == 0;
+  nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+  const uint64_t meanwhile = tv_variable_version(t.v[0]);
+  pthread_mutex_unlock(&t.v[1]->swap);
+  if (has_writer) pthread_join(writer, NULL);
+  folder_leave();
+  CHECK(has_writer);
+  EQUAL(meanwhile, 0);
+  EQUAL(t.status, TV_OK);
+  for (int k = 0; k < 2; k++) {
+    EQUAL(tv_variable_version(t.v[k]), 1);
+    tv_variable_release(t.v[k]);
+  }
+  tv_checkpoint_release(t.checkpoint);
+  tv_average_release(t.average);
+  tv_optimizer_release(t.optimizer);
+}
+
 /* Threads: readers, a trainer, somebody who swaps averages in and out, one who writes alone. ------
  */
 
@@ -285,6 +352,9 @@ TEST_MAIN("moment", CASE(each_value_is_a_snapshot), CASE(order_is_the_callers_an
           CASE(mapped_exclusively_is_refused_and_all_others_stay_free),
           CASE(variable_being_written_by_this_thread_is_refused),
           CASE(failed_allocation_gives_nothing), CASE(no_scope_is_an_error),
+          ROW("a_step_changes_all_at_once", changes_at_once, STEP),
+          ROW("a_swap_of_averages_changes_all_at_once", changes_at_once, SWAP_AVERAGES),
+          ROW("a_restored_checkpoint_changes_all_at_once", changes_at_once, RESTORE),
           ROW("whole_moments_of_plain_variables", reads_are_whole, 0),
           ROW("whole_moments_with_concurrent_readers", reads_are_whole, 7),
           ROW("whole_moments_of_both_kinds", reads_are_whole, 2))
