@@ -6,7 +6,8 @@
  * one that fails changes nothing: value, version and shape are as before. Readers hold snapshots,
  * which no later write touches: a write goes in place only if nobody else holds the bytes. All
  * functions may be called from any thread; writes to one Variable happen one after another, each as
- * a whole.
+ * a whole. Reads wait for a write in progress, unless the Variable has `concurrent_readers`; of
+ * several Variables tv_read_all sees one moment.
  *
  * What a write accepts is NumPy's `same_kind`: bool < unsigned < integer < real < complex may only
  * go up, widths may change. */
