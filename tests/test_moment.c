@@ -204,36 +204,60 @@ TEST(no_scope_is_an_error) {
 /* Writes of several: while somebody looks at one of the Variables, none of them changes. ----------
  */
 
-enum { STEP, SWAP_AVERAGES, RESTORE };
+enum { STEP, SWAP_AVERAGES, RESTORE, LBFGS };
 
 typedef struct {
   tv_variable *v[2]; /* by rising address */
   tv_optimizer *optimizer;
   tv_average *average;
   tv_checkpoint *checkpoint;
+  tv_lbfgs *lbfgs;
   int what;
   tv_status status;
 } together;
+
+/* Reads nothing, so that only the write is waited for. */
+static tv_status slope(void *user, int n, tv_variable *const *variables, double *loss,
+                       tv_tensor **gradients) {
+  (void)user, (void)variables;
+  for (int k = 0; k < n; k++) gradients[k] = tv_ones(TV_F64, TV_SHAPE(3));
+  *loss = 1;
+  return TV_OK;
+}
+
+static tv_status write_together(together *t) {
+  tv_tensor *const one = tv_ones(TV_F64, TV_SHAPE(3));
+  switch (t->what) {
+    case STEP:
+      return tv_optimizer_step(t->optimizer, 2, t->v, (tv_tensor *[]){one, one});
+    case SWAP_AVERAGES:
+      return tv_average_swap(t->average, 2, t->v);
+    case RESTORE:
+      return tv_checkpoint_restore(t->checkpoint, "both.npz", NULL);
+    default:
+      return tv_lbfgs_step(t->lbfgs, 2, t->v, slope, NULL, NULL);
+  }
+}
 
 static void *write_both(void *user) {
   together *const t = user;
   tv_scope scope;
   tv_scope_begin(&scope);
-  tv_tensor *const one = tv_ones(TV_F64, TV_SHAPE(3));
-  t->status = t->what == STEP ? tv_optimizer_step(t->optimizer, 2, t->v, (tv_tensor *[]){one, one})
-              : t->what == SWAP_AVERAGES ? tv_average_swap(t->average, 2, t->v)
-                                         : tv_checkpoint_restore(t->checkpoint, "both.npz", NULL);
+  t->status = write_together(t);
   tv_scope_end(&scope, NULL);
   return NULL;
 }
 
 static void changes_at_once(intptr_t what) {
-  together t = {{valued(1, true), valued(1, true)},
-                tv_sgd_new(NULL),
-                tv_average_new(NULL),
-                tv_checkpoint_new(),
-                (int)what,
-                TV_OK};
+  tv_lbfgs_options options = TV_LBFGS_OPTIONS;
+  options.iterations = 1;
+  options.line_search = false;
+  together t = {.v = {valued(1, true), valued(1, true)},
+                .optimizer = tv_sgd_new(NULL),
+                .average = tv_average_new(NULL),
+                .checkpoint = tv_checkpoint_new(),
+                .lbfgs = tv_lbfgs_new(&options),
+                .what = (int)what};
   if ((uintptr_t)t.v[0] > (uintptr_t)t.v[1]) {
     tv_variable *const first = t.v[1];
     t.v[1] = t.v[0];
@@ -259,6 +283,7 @@ static void changes_at_once(intptr_t what) {
     EQUAL(tv_variable_version(t.v[k]), 1);
     tv_variable_release(t.v[k]);
   }
+  tv_lbfgs_release(t.lbfgs);
   tv_checkpoint_release(t.checkpoint);
   tv_average_release(t.average);
   tv_optimizer_release(t.optimizer);
@@ -355,6 +380,7 @@ TEST_MAIN("moment", CASE(each_value_is_a_snapshot), CASE(order_is_the_callers_an
           ROW("a_step_changes_all_at_once", changes_at_once, STEP),
           ROW("a_swap_of_averages_changes_all_at_once", changes_at_once, SWAP_AVERAGES),
           ROW("a_restored_checkpoint_changes_all_at_once", changes_at_once, RESTORE),
+          ROW("a_point_of_lbfgs_changes_all_at_once", changes_at_once, LBFGS),
           ROW("whole_moments_of_plain_variables", reads_are_whole, 0),
           ROW("whole_moments_with_concurrent_readers", reads_are_whole, 7),
           ROW("whole_moments_of_both_kinds", reads_are_whole, 2))
