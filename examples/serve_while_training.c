@@ -252,6 +252,7 @@ int main(int argc, char **argv) {
   if (service_open(&s, argv[at])) {
     fprintf(stderr, "serve_while_training: %s\n", tv_error_text());
     service_close(&s);
+    tv_scope_end(&scope, NULL);
     return 1;
   }
   const tv_status status = half(&s, serve, n_readers, seconds / 2, &served, &took);
