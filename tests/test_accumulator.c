@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Accumulated gradients: means in the order of the calls, rows as rows, all or nothing. */
+#include <pthread.h>
+
 #include "check.h"
 #include "memory.h"
 
@@ -122,6 +124,32 @@ TEST(failed_allocation_adds_nothing) {
   CHECK(points > 10);
 }
 
-TEST_MAIN("accumulator", CASE(means_of_calls), CASE(half_precision_is_summed_in_single),
-          CASE(rows_stay_rows), CASE(what_does_not_fit_is_refused),
-          CASE(failed_allocation_adds_nothing))
+enum { ADDS = 500, ADDERS = 3 };
+static void *add_ones(void *accumulator) {
+  intptr_t n_failed = 0;
+  for (int k = 0; k < ADDS; k++) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    tv_tensor *const one = full(TV_F64, 1);
+    n_failed += tv_accumulator_add(accumulator, 1, &one) != TV_OK;
+    tv_scope_end(&scope, NULL);
+  }
+  return (void *)n_failed;
+}
+
+TEST(threads_add_up) {
+  tv_accumulator *const a = tv_accumulator_new();
+  pthread_t threads[ADDERS];
+  void *n_failed;
+  tv_tensor *mean;
+  for (int k = 0; k < ADDERS; k++) CHECK(!pthread_create(&threads[k], NULL, add_ones, a));
+  for (int k = 0; k < ADDERS; k++) CHECK(!pthread_join(threads[k], &n_failed) && !n_failed);
+  EQUAL(tv_accumulator_count(a), ADDERS * ADDS);
+  OK(tv_accumulator_mean(a, 1, &mean));
+  HOLDS(mean, 1, 1);
+  tv_accumulator_release(a);
+}
+
+TEST_MAIN("accumulator", CASE(means_of_calls), CASE(threads_add_up),
+          CASE(half_precision_is_summed_in_single), CASE(rows_stay_rows),
+          CASE(what_does_not_fit_is_refused), CASE(failed_allocation_adds_nothing))

@@ -2,7 +2,10 @@
  * L-BFGS: that it gets to the bottom, and what it leaves where it fails. Its steps are compared
  * with PyTorch's in tests/conformance/test_optimizers.py. */
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "far.h"
@@ -218,7 +221,47 @@ TEST(failed_allocation_changes_nothing) {
   CHECK(points > 20);
 }
 
+/* Who asks in the middle of a step hears of all of it. */
+typedef struct {
+  tv_lbfgs *lbfgs;
+  int calls;
+  atomic_bool is_stepping;
+  int64_t evaluations;
+} asked;
+
+static tv_status slow_valley(void *user, int n, tv_variable *const *variables, double *loss,
+                             tv_tensor **gradients) {
+  asked *const a = user;
+  atomic_store(&a->is_stepping, true);
+  nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  return valley(&a->calls, n, variables, loss, gradients);
+}
+
+static void *ask(void *user) {
+  asked *const a = user;
+  while (!atomic_load(&a->is_stepping)) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  a->evaluations = tv_lbfgs_evaluations(a->lbfgs);
+  return NULL;
+}
+
+TEST(who_asks_waits_for_the_step) {
+  asked a = {.lbfgs = lbfgs(2)};
+  tv_variable *v[2];
+  pthread_t thread;
+  begin(v, TV_F64, TV_CPU);
+  CHECK(!pthread_create(&thread, NULL, ask, &a));
+  const tv_status status = tv_lbfgs_step(a.lbfgs, 2, v, slow_valley, &a, NULL);
+  atomic_store(&a.is_stepping, true); /* also if it failed at once */
+  CHECK(!pthread_join(thread, NULL));
+  OK(status);
+  CHECK(a.calls > 1);
+  EQUAL(a.evaluations, a.calls);
+  release(v);
+  tv_lbfgs_release(a.lbfgs);
+}
+
 TEST_MAIN("lbfgs", CASE(it_finds_the_bottom_of_the_valley), CASE(complex_variables),
           CASE(a_failed_step_leaves_values_as_they_were),
           CASE(a_loss_that_is_no_number_ends_the_step_or_the_search),
-          CASE(what_cannot_be_is_refused), CASE(failed_allocation_changes_nothing))
+          CASE(what_cannot_be_is_refused), CASE(who_asks_waits_for_the_step),
+          CASE(failed_allocation_changes_nothing))

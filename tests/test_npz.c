@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * .npz files: named arrays there and back, mapped, limited, refused; any call and any allocation
  * failing. Against NumPy and Python's zipfile in tests/conformance/test_npz.py. */
+#include <pthread.h>
+
 #include "archives.h"
 #include "far.h"
 #include "memory.h"
@@ -51,6 +53,32 @@ TEST(names_and_arrays_come_back) {
     tv_npz_release(z);
     SAME(tv_npz_load("x.npz", "w", NULL), w());
   }
+  folder_leave();
+}
+
+static void *read_members(void *user) {
+  intptr_t n_failed = 0;
+  for (int k = 0; k < 50; k++) {
+    tv_scope scope;
+    tv_scope_begin(&scope);
+    tv_tensor *const x = tv_npz_read(user, k % 2 ? "w" : "layer/b", NULL);
+    double share_right = 0;
+    tv_item_f64(tv_mean(tv_equal(x, k % 2 ? w() : b()), TV_ALL_AXES), &share_right);
+    n_failed += share_right < 1 || tv_npz_verify(user) != TV_OK;
+    tv_scope_end(&scope, NULL);
+  }
+  return (void *)n_failed;
+}
+
+TEST(threads_read_one_archive) {
+  pthread_t threads[2];
+  void *n_failed;
+  folder_enter();
+  OK(save(0));
+  tv_npz *const z = tv_npz_open("x.npz", NULL);
+  for (int k = 0; k < 2; k++) CHECK(!pthread_create(&threads[k], NULL, read_members, z));
+  for (int k = 0; k < 2; k++) CHECK(!pthread_join(threads[k], &n_failed) && !n_failed);
+  tv_npz_release(z);
   folder_leave();
 }
 
@@ -337,10 +365,10 @@ TEST(arguments_without_meaning_are_refused) {
   folder_leave();
 }
 
-TEST_MAIN("npz", CASE(names_and_arrays_come_back), CASE(an_archive_of_nothing_has_22_bytes),
-          CASE(every_kind_of_array_is_saved), CASE(stored_members_are_mapped),
-          CASE(a_member_stays_mapped_when_the_file_is_replaced), CASE(limits_are_kept),
-          CASE(a_file_cut_at_any_byte_is_refused),
+TEST_MAIN("npz", CASE(names_and_arrays_come_back), CASE(threads_read_one_archive),
+          CASE(an_archive_of_nothing_has_22_bytes), CASE(every_kind_of_array_is_saved),
+          CASE(stored_members_are_mapped), CASE(a_member_stays_mapped_when_the_file_is_replaced),
+          CASE(limits_are_kept), CASE(a_file_cut_at_any_byte_is_refused),
           CASE(a_file_changed_at_any_byte_is_refused_or_the_same),
           CASE(any_call_may_fail_and_the_file_is_old_or_new), CASE(any_call_may_fail_while_reading),
           CASE(any_allocation_may_fail), CASE(arguments_without_meaning_are_refused))

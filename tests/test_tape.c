@@ -50,6 +50,28 @@ TEST(one_gradient_unless_persistent) {
   tv_variable_release(v);
 }
 
+static void *use_tape(void *user) {
+  tv_tape *const tape = user;
+  tv_scope scope;
+  tv_tensor *g = NULL;
+  tv_scope_begin(&scope);
+  tv_tensor *const x = tv_ones(TV_F32, TV_SHAPE(1));
+  const bool is_refused = tv_tape_watch(tape, x) == TV_ETAPE && tv_tape_end(tape) == TV_ETAPE &&
+                          tv_tape_gradient_of(tape, x, 1, &x, &g) == TV_ETAPE;
+  tv_scope_end(&scope, NULL);
+  return (void *)(intptr_t)is_refused;
+}
+
+TEST(another_thread_cannot_use_it) {
+  pthread_t thread;
+  void *is_refused = NULL;
+  tv_tape *const tape = tv_tape_begin(NULL);
+  CHECK(!pthread_create(&thread, NULL, use_tape, tape));
+  CHECK(!pthread_join(thread, &is_refused));
+  CHECK(is_refused);
+  OK(tv_tape_end(tape));
+}
+
 TEST(wrong_tapes_are_named) {
   tv_tensor *g;
   tv_variable *const v = three();
@@ -285,7 +307,8 @@ TEST(failed_allocation_leaves_no_handle) {
 }
 
 TEST_MAIN("tape", CASE(one_gradient_unless_persistent), CASE(wrong_tapes_are_named),
-          CASE(scope_ends_its_tapes), CASE(nested_tapes_both_see), CASE(watch_and_stop_gradient),
+          CASE(another_thread_cannot_use_it), CASE(scope_ends_its_tapes),
+          CASE(nested_tapes_both_see), CASE(watch_and_stop_gradient),
           CASE(paused_recording_sees_nothing),
           CASE(untrainable_and_integer_variables_are_not_watched),
           CASE(keeps_only_what_gradients_read), CASE(gradient_lets_go_of_values),

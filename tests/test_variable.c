@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -179,6 +181,39 @@ TEST(readers_see_whole_versions_while_others_write) {
   }
 }
 
+/* Whether a child of fork can read, write, and step what its parent made. */
+static bool goes_on(tv_variable *v, tv_optimizer *o) {
+  tv_scope scope;
+  double sum = 0;
+  tv_scope_begin(&scope);
+  tv_tensor *const one = tv_ones(TV_F64, TV_SHAPE(3));
+  tv_tensor *const before = tv_read(v);
+  tv_variable_assign_add(v, one);
+  tv_optimizer_step(o, 1, &v, (tv_tensor *[]){one});
+  tv_item_f64(tv_sum(tv_subtract(tv_read(v), before), TV_ALL_AXES), &sum);
+  return tv_scope_end(&scope, NULL) == TV_OK && sum == -27; /* 3 (1 - 10) */
+}
+
+TEST(a_forked_child_goes_on) {
+  for (int concurrent = 0; concurrent < 2; concurrent++) {
+    tv_variable_options o = TV_VARIABLE_OPTIONS;
+    tv_sgd_options sgd = TV_SGD_OPTIONS;
+    o.concurrent_readers = concurrent;
+    sgd.learning_rate = 10;
+    tv_variable *const v = tv_variable_new(tv_zeros(TV_F64, TV_SHAPE(3)), &o);
+    tv_optimizer *const optimizer = tv_sgd_new(&sgd);
+    CHECK(goes_on(v, optimizer));
+    int status = -1;
+    const pid_t child = fork();
+    if (child == 0) _exit(goes_on(v, optimizer) ? 0 : 1);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    EQUAL(tv_variable_version(v), 2); /* the child's writes are the child's */
+    tv_optimizer_release(optimizer);
+    tv_variable_release(v);
+  }
+}
+
 /* A constraint that is at work until somebody else has read: without concurrent readers they would
  * wait for each other, and the callback gives up. */
 typedef struct {
@@ -233,8 +268,8 @@ TEST(concurrent_readers_wait_for_no_write) {
   tv_variable_release(v);
 }
 
-TEST_MAIN("variable", CASE(concurrent_readers_wait_for_no_write), CASE(new_has_defaults),
-          CASE(options_are_kept), CASE(memory_is_copied),
+TEST_MAIN("variable", CASE(concurrent_readers_wait_for_no_write), CASE(a_forked_child_goes_on),
+          CASE(new_has_defaults), CASE(options_are_kept), CASE(memory_is_copied),
           CASE(whole_value_is_shared_and_part_is_copied), CASE(borrowed_bytes_are_copied),
           CASE(weak_scalar_becomes_its_dtype), CASE(npy_file_becomes_value),
           CASE(bad_options_are_refused), CASE(read_is_a_snapshot), CASE(snapshot_outlives_variable),

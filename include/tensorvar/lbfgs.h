@@ -53,7 +53,7 @@ TV_API tv_lbfgs *tv_lbfgs_new(const tv_lbfgs_options *options);
  *
  * The Variables are written at each point that is tried, all together, for the callback reads them
  * there: versions rise with each, and readers on other threads see the points. Half precision is
- * computed in float32.
+ * computed in float32. The callback may not ask this tv_lbfgs anything: others wait for the step.
  *
  * Errors    - TV_EVALUE       n is below 1; other Variables than in the first step; one is given
  *                             twice; the first loss or gradient is not finite; something is NULL

@@ -17,7 +17,8 @@
  * installs a handler.
  *
  * Threads. Any function may be called from any thread. Scopes, tapes, errors, the current device
- * and the current stream belong to the thread.
+ * and the current stream belong to the thread. docs/threads.md says for each handle what waits for
+ * what.
  *
  * Devices. An op runs where its operands are, and nothing is moved but by tv_to. On a device with
  * queues an op returns when its work is queued; whoever asks for a value waits for it.

@@ -6,7 +6,8 @@
  * one that fails changes nothing: value, version and shape are as before. Readers hold snapshots,
  * which no later write touches: a write goes in place only if nobody else holds the bytes. All
  * functions may be called from any thread; writes to one Variable happen one after another, each as
- * a whole.
+ * a whole. Reads wait for a write in progress, unless the Variable has `concurrent_readers`; of
+ * several Variables tv_read_all sees one moment.
  *
  * What a write accepts is NumPy's `same_kind`: bool < unsigned < integer < real < complex may only
  * go up, widths may change. */
@@ -148,6 +149,23 @@ TV_API tv_variable *tv_variable_new_from_npy(const char *path, const tv_npy_opti
  * the open tapes of this thread if the Variable is trainable and floating or complex. TV_EBUSY
  * while it is mapped exclusively. */
 TV_API tv_tensor *tv_read(tv_variable *variable);
+
+/**
+ * The values of n Variables as of one moment, each as tv_read gives it.
+ *
+ *     tv_tensor *w[2];
+ *     tv_read_all(2, (tv_variable *[]){kernel, bias}, w);
+ *
+ * A write of several Variables at once (a step of an optimizer, tv_average_swap,
+ * tv_checkpoint_restore) is seen in all of them or in none. A Variable may be given twice. Waits
+ * for writes of those without `concurrent_readers`, and for no other.
+ *
+ * Errors    - TV_EVALUE  something is NULL, or n is negative
+ *           - TV_EBUSY   one is mapped exclusively, or being written by this very thread
+ *           - TV_ESCOPE  no scope is open
+ *           On any of them every values[i] is NULL.
+ */
+TV_API tv_status tv_read_all(int n, tv_variable *const *variables, tv_tensor **values);
 
 /** The rows of the value now at indices: tv_take of tv_read on axis 0, which tapes see as that. */
 TV_API tv_tensor *tv_variable_sparse_read(tv_variable *variable, tv_tensor *indices);

@@ -205,10 +205,10 @@ static void commit(const char *who, change *c) {
   }
   if (c->value) {
     m->own = tv_retain(m->variable->value);
-    c->old[1] = tvi_variable_commit(m->variable, tv_retain(c->value), who, c->n_moved);
+    c->old[1] = tvi_variable_put(m->variable, tv_retain(c->value), who, c->n_moved);
   }
   if (!c->goes_back) return;
-  c->old[1] = tvi_variable_commit(m->variable, m->own, who, NULL);
+  c->old[1] = tvi_variable_put(m->variable, m->own, who, NULL);
   m->own = NULL;
 }
 
@@ -223,7 +223,9 @@ static bool change_all(const char *who, bool is_swap, tv_average *a, int n,
   for (int k = 0; k < n && is_done && is_swap; k++)
     is_done = swap_one(who, a, variables[k], k, &all[k]);
   if (is_done) {
+    tvi_swaps_take(n, sorted);
     for (int k = 0; k < n; k++) commit(who, &all[k]);
+    tvi_swaps_give(n, sorted);
     a->updates += !is_swap;
   } else {
     for (int k = 0; k < n; k++) tv_release(all[k].n_moved);

@@ -167,9 +167,11 @@ static tv_dtype inside(tv_dtype dtype) {
 /* Make these heads the values, as far as Variables are not mapped; what they were is released. */
 static void put(const search *s, tvi_vector *heads) {
   lock_all(s);
+  tvi_swaps_take(s->n, s->sorted);
   for (int k = 0; k < s->n; k++)
     if (s->variables[k]->mapping == TVI_NOT_MAPPED)
-      heads->x[k] = tvi_variable_commit(s->variables[k], heads->x[k], who, NULL);
+      heads->x[k] = tvi_variable_put(s->variables[k], heads->x[k], who, NULL);
+  tvi_swaps_give(s->n, s->sorted);
   unlock_all(s);
   tvi_vector_release(heads);
 }

@@ -6,9 +6,9 @@
 
 /* Readers look at it too. */
 static void set_mapping(tv_variable *v, tvi_mapping mapping) {
-  pthread_mutex_lock(&v->swap);
+  tvi_swaps_take(1, &v);
   v->mapping = mapping;
-  pthread_mutex_unlock(&v->swap);
+  tvi_swaps_give(1, &v);
 }
 
 tv_status tv_variable_map(tv_variable *v, bool exclusive, void **data) {

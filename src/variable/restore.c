@@ -158,7 +158,7 @@ static void commit(tvi_restoring *r, putting *puttings) {
     tvi_want *const w = &r->wants[i];
     if (w->what == TVI_WANT_VALUE && !r->is_left[w->entry]) {
       r->c->entries[w->entry].has_saved_version = false;
-      w->x = tvi_variable_commit(w->of, w->x, "checkpoint_restore", w->n_moved);
+      w->x = tvi_variable_put(w->of, w->x, "checkpoint_restore", w->n_moved);
     }
   }
   for (int k = 0; k < r->c->n; k++) {
@@ -193,7 +193,9 @@ static bool put_back(tvi_restoring *r, putting *puttings) {
   is_done = !tvi_lock_all(&locks, r->who);
   if (is_done) {
     is_done = prepare(r, puttings);
+    tvi_swaps_take(locks.n_variables, locks.variables);
     if (is_done) commit(r, puttings);
+    tvi_swaps_give(locks.n_variables, locks.variables);
     tvi_unlock_all(&locks);
   }
   tvi_locks_free(&locks);

@@ -345,8 +345,8 @@ static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **
 /* From here on nothing can fail. Old values are left in p, to be released after unlocking. */
 static void commit(prepared *p) {
   const bool is_in_place = p->value == p->variable->value;
-  tv_tensor *const old = tvi_variable_commit(
-      p->variable, is_in_place ? p->value : tv_retain(p->value), who, p->n_moved);
+  tv_tensor *const old =
+      tvi_variable_put(p->variable, is_in_place ? p->value : tv_retain(p->value), who, p->n_moved);
   for (int j = 0; j < TVI_MOST_SLOTS; j++) {
     tv_tensor *const before = p->member->slot[j];
     if (before != p->slot[j]) p->member->slot[j] = tv_retain(p->slot[j]);
@@ -380,7 +380,9 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
   is_done = is_done && run_all(o, true, n, all, tensors) && put_rows(o, true, n, all);
   if (is_done) {
+    tvi_swaps_take(n, sorted);
     for (int k = 0; k < n; k++) commit(&all[k]);
+    tvi_swaps_give(n, sorted);
     o->steps++;
   } else {
     for (int k = 0; k < n; k++) tv_release(all[k].n_moved);

@@ -35,16 +35,23 @@ static void free_variable(tv_variable *v) {
   tvi_free(v);
 }
 
-/* A second lock by one thread is an error, not a wait for ever. */
-static int lock_make(pthread_mutex_t *lock) {
+static int lock_make(pthread_mutex_t *lock, int type) {
   pthread_mutexattr_t kind;
   int error = pthread_mutexattr_init(&kind);
   if (error) return error;
-  error = pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
+  error = pthread_mutexattr_settype(&kind, type);
   if (!error) error = pthread_mutex_init(lock, &kind);
   pthread_mutexattr_destroy(&kind);
   return error;
 }
+
+/* A second `lock` by one thread is an error, not a wait for ever. The swap is held for some ten
+ * nanoseconds: where the system can, who finds it taken looks again before it sleeps. */
+#ifdef __GLIBC__
+enum { LOCK = PTHREAD_MUTEX_ERRORCHECK, SWAP = PTHREAD_MUTEX_ADAPTIVE_NP };
+#else
+enum { LOCK = PTHREAD_MUTEX_ERRORCHECK, SWAP = PTHREAD_MUTEX_DEFAULT };
+#endif
 
 tv_status tvi_variable_lock(const char *who, tv_variable *v) {
   if (!pthread_mutex_lock(&v->lock)) return TV_OK;
@@ -64,8 +71,8 @@ void tvi_variable_unlock_to_read(tv_variable *v) {
 
 /* Both, or none. */
 static bool locks_make(tv_variable *v) {
-  if (lock_make(&v->lock)) return false;
-  if (!pthread_mutex_init(&v->swap, NULL)) return true;
+  if (lock_make(&v->lock, LOCK)) return false;
+  if (!lock_make(&v->swap, SWAP)) return true;
   pthread_mutex_destroy(&v->lock);
   return false;
 }
@@ -243,16 +250,20 @@ bool tvi_variable_is_alone(const tv_variable *v) {
 
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
                                tv_tensor *n_moved) {
+  tvi_swaps_take(1, &v);
+  tv_tensor *const given_up = tvi_variable_put(v, fresh, verb, n_moved);
+  tvi_swaps_give(1, &v);
+  return given_up;
+}
+
+tv_tensor *tvi_variable_put(tv_variable *v, tv_tensor *fresh, const char *verb,
+                            tv_tensor *n_moved) {
   tv_tensor *const old = v->value, *const moved_before = v->n_moved;
-  pthread_mutex_lock(&v->swap);
   v->n_moved = n_moved;
   v->value = fresh;
   v->written = tvi_written_by(verb);
   const uint64_t version = atomic_fetch_add(&v->version, 1);
-  tv_tensor *const given_up = old == fresh ? NULL
-                              : v->history ? tvi_history_push(v, old, version)
-                                           : old;
-  pthread_mutex_unlock(&v->swap);
   tv_release(moved_before); /* the library's own bytes: nobody is called back */
-  return given_up;
+  if (old == fresh) return NULL;
+  return v->history ? tvi_history_push(v, old, version) : old;
 }

@@ -31,7 +31,8 @@ struct tv_variable {
   tv_constraint constraint;
 
   pthread_mutex_t lock; /* held through a write */
-  pthread_mutex_t swap; /* held, within it, while what readers see changes from one to the next */
+  pthread_mutex_t swap; /* with concurrent readers held, within it, while what they see changes
+                           from one to the next; the order of several is in moment.c */
   tv_tensor *value;     /* a head of its own: its storage is alone if nobody else holds the bytes */
   _Atomic uint64_t version; /* written under the lock */
   tvi_written written;      /* the last write */
@@ -78,6 +79,13 @@ bool tvi_variable_is_alone(const tv_variable *v);
  * released after unlocking, or NULL. In place: `fresh` is the value already. Cannot fail. */
 tv_tensor *tvi_variable_commit(tv_variable *v, tv_tensor *fresh, const char *verb,
                                tv_tensor *n_moved);
+
+/* A write of several Variables is seen as one: with all their locks held, between tvi_swaps_take
+ * and tvi_swaps_give, their values are put, each as tvi_variable_commit does. `sorted`: by rising
+ * address, each once. */
+void tvi_swaps_take(int n, tv_variable *const *sorted);
+void tvi_swaps_give(int n, tv_variable *const *sorted);
+tv_tensor *tvi_variable_put(tv_variable *v, tv_tensor *fresh, const char *verb, tv_tensor *n_moved);
 
 /* The calling thread, where its write was called. */
 tvi_written tvi_written_by(const char *verb);

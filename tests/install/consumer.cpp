@@ -148,6 +148,17 @@ static bool lbfgs_works() {
   return is_right;
 }
 
+static bool moments_work() {
+  tv_variable *v[] = {tv_variable_new(tv_ones(TV_F64, TV_SCALAR_SHAPE), nullptr),
+                      tv_variable_new(tv_zeros(TV_F64, TV_SCALAR_SHAPE), nullptr)};
+  tv_tensor *x[2];
+  double sum = 0;
+  const bool is_right =
+      tv_read_all(2, v, x) == TV_OK && tv_item_f64(tv_add(x[0], x[1]), &sum) == TV_OK && sum == 1;
+  for (tv_variable *one : v) tv_variable_release(one);
+  return is_right;
+}
+
 static bool masks_work() {
   tv_tensor *x = tv_arange(TV_F64, 0, 5, 1);
   double sum = 0;
@@ -387,9 +398,9 @@ int main() {
   tv_scope_begin(&scope);
   const bool is_right = scalars_work() & modules_work() & lists_work() & indices_work() &
                         options_work() & training_works() & averages_work() & lbfgs_works() &
-                        masks_work() & rows_work() & writes_work() & constraints_work() &
-                        own_ops_work() & norm_works() & files_work() & archives_work() &
-                        safetensors_work() & checkpoints_work();
+                        masks_work() & moments_work() & rows_work() & writes_work() &
+                        constraints_work() & own_ops_work() & norm_works() & files_work() &
+                        archives_work() & safetensors_work() & checkpoints_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
