@@ -20,24 +20,13 @@
 
 /* Make ---------------------------------------------------------------------------------------- */
 
-/* A lock that tells when its thread has it. */
-static bool lock_init(pthread_mutex_t *lock) {
-  pthread_mutexattr_t kind;
-  if (pthread_mutexattr_init(&kind)) return false;
-  const bool is_done = !pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) &&
-                       !pthread_mutex_init(lock, &kind);
-  pthread_mutexattr_destroy(&kind);
-  return is_done;
-}
-
 tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c) {
-  if (!pthread_mutex_lock(&c->lock)) return TV_OK;
-  return tvi_fail_status(TV_EBUSY, "%s: the checkpoint is in use by this very thread", who);
+  return tvi_lock_take(who, "the checkpoint", &c->lock);
 }
 
 tv_checkpoint *tv_checkpoint_new(void) {
   tv_checkpoint *const c = tvi_calloc(1, sizeof *c);
-  if (!c || !lock_init(&c->lock)) {
+  if (!c || !tvi_lock_make(&c->lock)) {
     tvi_free(c);
     return tvi_fail(TV_ENOMEM, "checkpoint_new: no memory");
   }
@@ -183,51 +172,45 @@ tv_status tv_checkpoint_saved_version(tv_checkpoint *c, const char *name, uint64
 
 /* Locks --------------------------------------------------------------------------------------- */
 
-static int compare_addresses(const void *left, const void *right) {
-  const uintptr_t a = *(const uintptr_t *)left, b = *(const uintptr_t *)right;
-  return (a > b) - (a < b);
-}
-_Static_assert(sizeof(uintptr_t) == sizeof(void *), "pointers are sorted as numbers");
-
 tv_status tvi_locks_new(tvi_locks *locks, const char *who, const tv_checkpoint *c) {
-  *locks = (tvi_locks){.optimizers = tvi_calloc(c->n, sizeof(void *)),
-                       .variables = tvi_calloc(c->n, sizeof(void *))};
-  if (!locks->optimizers || !locks->variables) {
-    tvi_locks_free(locks);
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory for %d entries", who, c->n);
-  }
-  for (int k = 0; k < c->n; k++) {
+  int n = 0;
+  tv_variable **const variables = tvi_calloc(c->n, sizeof *variables);
+  *locks = (tvi_locks){.optimizers = tvi_calloc(c->n, sizeof(void *))};
+  tv_status status = TV_OK;
+  if (!locks->optimizers || !variables)
+    status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d entries", who, c->n);
+  for (int k = 0; k < c->n && !status; k++) {
     const tvi_entry *const e = &c->entries[k];
-    if (e->kind == TVI_OPTIMIZER) locks->optimizers[locks->n_optimizers++] = e->of.optimizer;
-    if (e->kind == TVI_VARIABLE) locks->variables[locks->n_variables++] = e->of.variable;
+    if (e->kind == TVI_OPTIMIZER) locks->optimizers[locks->n++] = e->of.optimizer;
+    if (e->kind == TVI_VARIABLE) variables[n++] = e->of.variable;
   }
-  qsort(locks->optimizers, (size_t)locks->n_optimizers, sizeof(void *), compare_addresses);
-  qsort(locks->variables, (size_t)locks->n_variables, sizeof(void *), compare_addresses);
-  return TV_OK;
+  if (!status) {
+    qsort(locks->optimizers, (size_t)locks->n, sizeof(void *), tvi_compare_addresses);
+    status = tvi_together_new(&locks->variables, who, n, variables);
+  }
+  tvi_free(variables);
+  if (status) tvi_locks_free(locks);
+  return status;
 }
 
 void tvi_locks_free(tvi_locks *locks) {
   tvi_free(locks->optimizers);
-  tvi_free(locks->variables);
-  *locks = (tvi_locks){NULL, NULL, 0, 0};
+  tvi_together_free(&locks->variables);
+  *locks = (tvi_locks){.n = 0};
 }
 
 tv_status tvi_lock_all(const tvi_locks *locks, const char *who) {
-  for (int k = 0; k < locks->n_optimizers; k++) tvi_optimizer_lock(locks->optimizers[k]);
-  for (int k = 0; k < locks->n_variables; k++) {
-    tv_variable *const v = locks->variables[k];
-    if (!pthread_mutex_lock(&v->lock)) continue;
-    const tvi_locks taken = {locks->optimizers, locks->variables, locks->n_optimizers, k};
-    tvi_unlock_all(&taken);
-    return tvi_fail_status(TV_EBUSY, "%s: Variable '%s' is being written by this very thread", who,
-                           v->name);
-  }
-  return TV_OK;
+  int k = 0;
+  tv_status status = TV_OK;
+  while (k < locks->n && !(status = tvi_optimizer_lock(who, locks->optimizers[k]))) k++;
+  if (!status) status = tvi_together_lock(&locks->variables, who);
+  while (status && k > 0) tvi_optimizer_unlock(locks->optimizers[--k]);
+  return status;
 }
 
 void tvi_unlock_all(const tvi_locks *locks) {
-  for (int k = 0; k < locks->n_variables; k++) pthread_mutex_unlock(&locks->variables[k]->lock);
-  for (int k = 0; k < locks->n_optimizers; k++) tvi_optimizer_unlock(locks->optimizers[k]);
+  tvi_together_unlock(&locks->variables);
+  for (int k = 0; k < locks->n; k++) tvi_optimizer_unlock(locks->optimizers[k]);
 }
 
 /* Names --------------------------------------------------------------------------------------- */

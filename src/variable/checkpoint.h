@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <tensorvar/checkpoint.h>
 
+#include "together.h"
+
 #define TVI_CHECKPOINT_OWN "__tensorvar__/" /* what names of our own begin with */
 
 typedef struct tvi_entry {
@@ -33,14 +35,14 @@ struct tv_checkpoint {
 
 /* The optimizers and Variables of a checkpoint in the order in which they are locked. */
 typedef struct tvi_locks {
-  tv_optimizer **optimizers;
-  tv_variable **variables;
-  int n_optimizers, n_variables;
+  int n;
+  tv_optimizer **optimizers; /* [n], by rising address */
+  tvi_together variables;
 } tvi_locks;
 
 tv_status tvi_locks_new(tvi_locks *locks, const char *who, const tv_checkpoint *c);
 void tvi_locks_free(tvi_locks *locks);
-/* TV_EBUSY if this thread has one of the Variables already; then none is locked. */
+/* TV_EBUSY if this thread has one of them already; then none is locked. */
 tv_status tvi_lock_all(const tvi_locks *locks, const char *who);
 /* The checkpoint's own. TV_EBUSY if this thread has it: a callback asks for it. */
 tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c);

@@ -109,7 +109,8 @@ tvi_member *tvi_optimizer_member(tv_optimizer *o, tv_variable *variable, int nea
 
 /* For checkpoints ------------------------------------------------------------------------------ */
 
-void tvi_optimizer_lock(tv_optimizer *o);
+/* TV_EBUSY: this thread has it, for a callback of a step asks. */
+tv_status tvi_optimizer_lock(const char *who, tv_optimizer *o);
 void tvi_optimizer_unlock(tv_optimizer *o);
 
 /* These never change: "sgd", "adam"; "exp_avg", "exp_avg_sq"; and the options as named numbers,

@@ -28,6 +28,7 @@
 #include "status.h"
 #include "stream.h"
 #include "thread.h"
+#include "together.h"
 #include "treatment.h"
 #include "variable.h"
 
@@ -328,20 +329,6 @@ static bool hold(prepared *p) {
   return p->value != NULL;
 }
 
-/* Insertion sort by address: the order in which locks are taken. A Variable given twice is refused.
- */
-static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **sorted) {
-  for (int k = 0; k < n; k++) {
-    int at = k;
-    for (; at && (uintptr_t)sorted[at - 1] > (uintptr_t)variables[k]; at--)
-      sorted[at] = sorted[at - 1];
-    if (at && sorted[at - 1] == variables[k])
-      return tvi_fail(TV_EVALUE, "%s: Variable '%s' is given twice", who, variables[k]->name);
-    sorted[at] = variables[k];
-  }
-  return true;
-}
-
 /* From here on nothing can fail. Old values are left in p, to be released after unlocking. */
 static void commit(prepared *p) {
   const bool is_in_place = p->value == p->variable->value;
@@ -363,11 +350,13 @@ static void release_old(prepared *p) {
 
 /* `treated` is what is applied of gradients that fit. */
 static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients,
-                 tv_tensor *const *treated, tv_variable **sorted, prepared *all,
+                 tv_tensor *const *treated, const tvi_together *together, prepared *all,
                  tv_optimize_tensor *tensors) {
-  if (!sort_by_address(n, variables, sorted)) return false;
-  pthread_mutex_lock(&o->lock);
-  for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
+  if (tvi_optimizer_lock(who, o)) return false;
+  if (tvi_together_lock(together, who)) {
+    tvi_optimizer_unlock(o);
+    return false;
+  }
   double rate;
   bool is_done = !tvi_optimizer_rate(o, &rate) && !tvi_optimizer_reserve(o, n);
   const int known = o->n_members;
@@ -386,8 +375,8 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
     for (int k = 0; k < n; k++) tv_release(all[k].n_moved);
     while (o->n_members > known) tv_variable_release(o->members[--o->n_members].variable);
   }
-  for (int k = 0; k < n; k++) pthread_mutex_unlock(&sorted[k]->lock);
-  pthread_mutex_unlock(&o->lock);
+  tvi_together_unlock(together);
+  tvi_optimizer_unlock(o);
   for (int k = 0; k < n && is_done; k++) release_old(&all[k]);
   return is_done;
 }
@@ -407,16 +396,21 @@ tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *var
   if (!status) status = tvi_scope_open(&scope);
   if (status) return status;
   bool is_finite = true;
-  tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
+  tvi_together together;
+  status = tvi_together_new(&together, who, n, variables);
+  if (status) {
+    tvi_scope_close(&scope);
+    return status;
+  }
   tv_tensor **const treated = tvi_calloc(n, sizeof *treated);
   prepared *const all = tvi_calloc(n, sizeof *all);
   tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
-  if (sorted && treated && all && tensors) {
+  if (treated && all && tensors) {
     for (int k = 0; k < n && !status; k++)
       if (!(treated[k] = tvi_unguarded(who, gradients[k]))) status = tvi_failure();
     if (!status) status = tvi_treated(who, &with, n, treated, &is_finite);
-    if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
+    if (!status && is_finite && !step(o, n, variables, gradients, treated, &together, all, tensors))
       status = tvi_failure();
   } else {
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
@@ -425,7 +419,7 @@ tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *var
   tvi_free(tensors);
   tvi_free(all);
   tvi_free(treated);
-  tvi_free(sorted);
+  tvi_together_free(&together);
   tvi_scope_close(&scope);
   tv_site_set(NULL, 0);
   if (status) return status;

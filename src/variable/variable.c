@@ -14,6 +14,7 @@
 #include "status.h"
 #include "tally.h"
 #include "tape.h"
+#include "together.h"
 
 /* Make --------------------------------------------------------------------------------------- */
 
@@ -35,17 +36,6 @@ static void free_variable(tv_variable *v) {
   tvi_free(v);
 }
 
-/* A second lock by one thread is an error, not a wait for ever. */
-static int lock_make(pthread_mutex_t *lock) {
-  pthread_mutexattr_t kind;
-  int error = pthread_mutexattr_init(&kind);
-  if (error) return error;
-  error = pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
-  if (!error) error = pthread_mutex_init(lock, &kind);
-  pthread_mutexattr_destroy(&kind);
-  return error;
-}
-
 tv_status tvi_variable_lock(const char *who, tv_variable *v) {
   if (!pthread_mutex_lock(&v->lock)) return TV_OK;
   return tvi_fail_status(TV_EBUSY, "%s: Variable '%s' is being written by this very thread", who,
@@ -64,7 +54,7 @@ void tvi_variable_unlock_to_read(tv_variable *v) {
 
 /* Both, or none. */
 static bool locks_make(tv_variable *v) {
-  if (lock_make(&v->lock)) return false;
+  if (!tvi_lock_make(&v->lock)) return false;
   if (!pthread_mutex_init(&v->swap, NULL)) return true;
   pthread_mutex_destroy(&v->lock);
   return false;
