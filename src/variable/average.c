@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Moving averages. Locks are taken as by optimizers: its own, then those of Variables by rising
  * address. What can fail is done first. */
-#include <pthread.h>
-#include <stdatomic.h>
+#include "average.h"
+
 #include <string.h>
-#include <tensorvar/average.h>
 #include <tensorvar/ops.h>
 
 #include "memory.h"
@@ -16,20 +15,7 @@
 #include "together.h"
 #include "variable.h"
 
-typedef struct {
-  tv_variable *variable; /* retained */
-  tv_tensor *average;    /* retained, settled */
-  tv_tensor *own;        /* retained: what the Variable's value was; NULL unless it is swapped */
-} member;
-
-struct tv_average {
-  _Atomic int64_t count;
-  tv_average_options options;
-  pthread_mutex_t lock; /* guards what follows */
-  int64_t updates;
-  member *members;
-  int n_members, room;
-};
+typedef tvi_averaged member;
 
 /* What becomes of one Variable. */
 typedef struct {
@@ -60,6 +46,15 @@ tv_average *tv_average_new(const tv_average_options *options) {
   return a;
 }
 
+void tvi_averaged_release(tvi_averaged *members, int n) {
+  for (int k = 0; k < n; k++) {
+    tv_release(members[k].average);
+    tv_release(members[k].own);
+    tv_variable_release(members[k].variable);
+  }
+  tvi_free(members);
+}
+
 tv_average *tv_average_retain(tv_average *a) {
   if (a) atomic_fetch_add_explicit(&a->count, 1, memory_order_relaxed);
   return a;
@@ -67,12 +62,7 @@ tv_average *tv_average_retain(tv_average *a) {
 
 void tv_average_release(tv_average *a) {
   if (!a || atomic_fetch_sub_explicit(&a->count, 1, memory_order_acq_rel) != 1) return;
-  for (int k = 0; k < a->n_members; k++) {
-    tv_release(a->members[k].average);
-    tv_release(a->members[k].own);
-    tv_variable_release(a->members[k].variable);
-  }
-  tvi_free(a->members);
+  tvi_averaged_release(a->members, a->n_members);
   pthread_mutex_destroy(&a->lock);
   tvi_free(a);
   tvi_count(TVI_LIVE, -1);

@@ -12,7 +12,8 @@
 #define TVI_CHECKPOINT_OWN "__tensorvar__/" /* what names of our own begin with */
 
 typedef struct tvi_entry {
-  enum { TVI_VARIABLE, TVI_OPTIMIZER, TVI_KEY, TVI_COUNTER, TVI_NUMBER } kind;
+  enum { TVI_VARIABLE, TVI_OPTIMIZER, TVI_KEY, TVI_COUNTER, TVI_NUMBER, TVI_KEPT } kind;
+  const struct tvi_keeper *keeper; /* of TVI_KEPT; see kept.h */
   char *name;
   union {
     tv_variable *variable;   /* retained */
@@ -33,10 +34,18 @@ struct tv_checkpoint {
   int n, room;
 };
 
-/* The optimizers and Variables of a checkpoint in the order in which they are locked. */
+/* A lock of an object, and whose it is in failures. */
+typedef struct {
+  int order; /* of its kind among the kinds */
+  const char *what;
+  pthread_mutex_t *lock;
+} tvi_object_lock;
+
+/* The objects and Variables of a checkpoint in the order in which they are locked: an L-BFGS, whose
+ * loss may step optimizers; optimizers; averages; each by rising address. */
 typedef struct tvi_locks {
   int n;
-  tv_optimizer **optimizers; /* [n], by rising address */
+  tvi_object_lock *objects; /* [n] */
   tvi_together variables;
 } tvi_locks;
 

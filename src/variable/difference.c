@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/file.h"
+#include "kept.h"
 #include "memory.h"
 #include "optimizer.h"
 #include "status.h"
@@ -79,7 +80,8 @@ static tvi_want *add(tvi_restoring *r, char *name, tvi_role what, int entry) {
       [TVI_WANT_KIND] = TV_U8,          [TVI_WANT_STEPS] = TV_I64,
       [TVI_WANT_RATE] = TV_F64,         [TVI_WANT_MEMBER_STEPS] = TV_I64,
       [TVI_WANT_SLOT] = TV_DTYPE_NONE,  [TVI_WANT_KEY] = TV_U64,
-      [TVI_WANT_COUNTER] = TV_I64,      [TVI_WANT_NUMBER] = TV_F64};
+      [TVI_WANT_COUNTER] = TV_I64,      [TVI_WANT_NUMBER] = TV_F64,
+      [TVI_WANT_WHOLE] = TV_I64,        [TVI_WANT_REAL] = TV_F64};
   tvi_want *const w = &r->wants[r->n++];
   *w = (tvi_want){
       .name = name, .what = what, .entry = entry, .dtype = dtypes[what], .layout = TV_NPY_LAYOUT};
@@ -139,6 +141,33 @@ static bool want_optimizer(tvi_restoring *r, int k) {
   return is_done;
 }
 
+bool tvi_restoring_has(const tvi_restoring *r, const tvi_entry *entry, const tvi_entry *of,
+                       const char *name, bool *has) {
+  char *const joined = tvi_joined(r->who, entry->name, of ? of->name : name, of ? name : NULL);
+  *has = joined && archive_has(&r->file, joined);
+  tvi_free(joined);
+  return joined != NULL;
+}
+
+bool tvi_restoring_want(tvi_restoring *r, const tvi_entry *entry, const tvi_entry *of,
+                        const char *name, tvi_role what, int slot) {
+  tvi_want *const w =
+      add(r, tvi_joined(r->who, entry->name, of ? of->name : name, of ? name : NULL), what,
+          (int)(entry - r->c->entries));
+  if (!w) return false;
+  w->slot = slot;
+  if (!of) return true;
+  w->of = of->of.variable;
+  if (what == TVI_WANT_SLOT) w->dtype = tvi_slot_dtype((tvi_slot_kind){NULL, false}, w->of->dtype);
+  return true;
+}
+
+static bool want_kept(tvi_restoring *r, int k) {
+  const tvi_entry *const e = &r->c->entries[k];
+  return add(r, tvi_joined(r->who, e->name, "kind", NULL), TVI_WANT_KIND, k) &&
+         e->keeper->want(e->of.any, r, e);
+}
+
 static bool want_all(tvi_restoring *r) {
   bool is_done = true;
   int n_chosen = 0;
@@ -151,6 +180,8 @@ static bool want_all(tvi_restoring *r) {
       is_done = want_variable(r, k);
     else if (e->kind == TVI_OPTIMIZER)
       is_done = want_optimizer(r, k);
+    else if (e->kind == TVI_KEPT)
+      is_done = want_kept(r, k);
     else
       is_done = add(r, plain(r, e->name),
                     e->kind == TVI_KEY       ? TVI_WANT_KEY
@@ -271,7 +302,9 @@ static void check_dtype(tvi_restoring *r, const tvi_want *w) {
 /* The kind is compared when it has the dtype and rank of one. */
 static bool check_kind(tvi_restoring *r, const tvi_want *w) {
   char there[64], text[160];
-  const char *const kind = tvi_optimizer_kind(r->c->entries[w->entry].of.optimizer);
+  const tvi_entry *const e = &r->c->entries[w->entry];
+  const char *const kind =
+      e->kind == TVI_KEPT ? e->keeper->kind : tvi_optimizer_kind(e->of.optimizer);
   if (w->layout.dtype != TV_U8 || w->layout.rank != 1) return true;
   tv_tensor *const x = tvi_archive_read(&r->file, w->name, TV_CPU);
   const char *const found = x ? tv_tensor_data(x) : NULL;

@@ -2,11 +2,10 @@
  * L-BFGS. A step works on a copy of what is kept (vectors are counted, so a copy is cheap) and puts
  * it in place when it has succeeded; the values from before are held until then, and going back to
  * them takes nothing that can fail. */
+#include "lbfgs.h"
+
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <tensorvar/lbfgs.h>
 #include <tensorvar/ops.h>
 
 #include "memory.h"
@@ -17,33 +16,11 @@
 #include "thread.h"
 #include "together.h"
 #include "variable.h"
-#include "vector.h"
 
 static const char who[] = "lbfgs_step";
 
-/* Changes of the gradient and of the values, y and s, and 1 / (y . s). */
-typedef struct {
-  tvi_vector *y, *s;
-  double inverse;
-} pair;
-
-/* What is kept from iteration to iteration. */
-typedef struct {
-  int n_pairs;
-  pair *pairs;                      /* [history], oldest first */
-  tvi_vector *direction, *gradient; /* of the last iteration */
-  double length, scale;             /* along the direction; of the first guess of the inverse */
-  int64_t iterations, evaluations;
-} memory;
-
-struct tv_lbfgs {
-  _Atomic int64_t count;
-  tv_lbfgs_options options;
-  pthread_mutex_t lock; /* guards what follows; held in a step */
-  int n;
-  tv_variable **variables; /* [n], retained; NULL before the first step */
-  memory kept;
-};
+typedef tvi_pair pair;
+typedef tvi_lbfgs_memory memory;
 
 /* Make ----------------------------------------------------------------------------------------- */
 
@@ -78,7 +55,7 @@ static void forget_pair(pair *p) {
   tvi_vector_release(p->s);
 }
 
-static void forget(memory *m) {
+void tvi_lbfgs_forget(memory *m) {
   for (int k = 0; k < m->n_pairs; k++) forget_pair(&m->pairs[k]);
   tvi_free(m->pairs);
   tvi_vector_release(m->direction);
@@ -107,7 +84,7 @@ void tv_lbfgs_release(tv_lbfgs *l) {
   if (!l || atomic_fetch_sub_explicit(&l->count, 1, memory_order_acq_rel) != 1) return;
   for (int k = 0; k < l->n; k++) tv_variable_release(l->variables[k]);
   tvi_free(l->variables);
-  forget(&l->kept);
+  tvi_lbfgs_forget(&l->kept);
   pthread_mutex_destroy(&l->lock);
   tvi_free(l);
   tvi_count(TVI_LIVE, -1);
@@ -519,10 +496,10 @@ static bool step(tv_lbfgs *l, search *s, double *loss) {
   if (is_done) {
     memory old = l->kept;
     l->kept = next;
-    forget(&old);
+    tvi_lbfgs_forget(&old);
     tvi_vector_release(before);
   } else {
-    forget(&next);
+    tvi_lbfgs_forget(&next);
     put(s, before);
   }
   return is_done;

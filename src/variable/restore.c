@@ -8,6 +8,7 @@
 
 #include "difference.h"
 #include "io/file.h"
+#include "kept.h"
 #include "memory.h"
 #include "optimizer.h"
 #include "scope.h"
@@ -27,6 +28,12 @@ static bool read_want(tvi_restoring *r, tvi_want *w) {
   return w->x != NULL;
 }
 
+bool tvi_restoring_refuse(const tvi_restoring *r, const tvi_want *w) {
+  char text[64];
+  return tvi_fail(TV_EFORMAT, "%s: '%s' is negative or not finite", r->who,
+                  tvi_escape(text, sizeof text, w->name, strlen(w->name)));
+}
+
 /* Numbers that an optimizer can have. */
 static bool check_number(const tvi_restoring *r, const tvi_want *w) {
   int64_t steps = 0;
@@ -34,10 +41,7 @@ static bool check_number(const tvi_restoring *r, const tvi_want *w) {
   if ((w->what == TVI_WANT_STEPS || w->what == TVI_WANT_MEMBER_STEPS) && tv_item_i64(w->x, &steps))
     return false;
   if (w->what == TVI_WANT_RATE && tv_item_f64(w->x, &rate)) return false;
-  if (steps >= 0 && rate >= 0 && isfinite(rate)) return true;
-  char text[64];
-  return tvi_fail(TV_EFORMAT, "%s: '%s' is negative or not finite", r->who,
-                  tvi_escape(text, sizeof text, w->name, strlen(w->name)));
+  return (steps >= 0 && rate >= 0 && isfinite(rate)) || tvi_restoring_refuse(r, w);
 }
 
 static bool read_wants(tvi_restoring *r) {
@@ -153,7 +157,7 @@ static bool prepare(tvi_restoring *r, putting *puttings) {
 /* Commit -------------------------------------------------------------------------------------- */
 
 /* Cannot fail. Old values are left in the wants and puttings, to be released after unlocking. */
-static void commit(tvi_restoring *r, putting *puttings) {
+static void commit(tvi_restoring *r, putting *puttings, void **states) {
   for (int64_t i = 0; i < r->n; i++) {
     tvi_want *const w = &r->wants[i];
     if (w->what == TVI_WANT_VALUE && !r->is_left[w->entry]) {
@@ -166,6 +170,8 @@ static void commit(tvi_restoring *r, putting *puttings) {
     if (r->c->entries[k].kind == TVI_OPTIMIZER && !r->is_left[k])
       tvi_optimizer_put(r->c->entries[k].of.optimizer, p->steps_total, p->rate, p->n, p->variables,
                         p->steps, p->slots);
+    const tvi_entry *const e = &r->c->entries[k];
+    if (e->kind == TVI_KEPT && !r->is_left[k]) e->keeper->commit(e->of.any, states[k]);
   }
   for (int64_t i = 0; i < r->n; i++) {
     const tvi_want *const w = &r->wants[i];
@@ -183,17 +189,23 @@ static void commit(tvi_restoring *r, putting *puttings) {
   }
 }
 
-static bool put_back(tvi_restoring *r, putting *puttings) {
+static bool put_back(tvi_restoring *r, putting *puttings, void **states) {
   tvi_locks locks;
   bool is_done = true;
   for (int k = 0; k < r->c->n && is_done; k++)
     if (r->c->entries[k].kind == TVI_OPTIMIZER && !r->is_left[k])
       is_done = gather_members(r, k, &puttings[k]);
+  for (int k = 0; k < r->c->n && is_done; k++) {
+    const tvi_entry *const e = &r->c->entries[k];
+    if (e->kind != TVI_KEPT || r->is_left[k]) continue;
+    states[k] = e->keeper->prepare(e->of.any, r, e);
+    is_done = states[k] != NULL;
+  }
   if (!is_done || tvi_locks_new(&locks, r->who, r->c)) return false;
   is_done = !tvi_lock_all(&locks, r->who);
   if (is_done) {
     is_done = prepare(r, puttings);
-    if (is_done) commit(r, puttings);
+    if (is_done) commit(r, puttings, states);
     tvi_unlock_all(&locks);
   }
   tvi_locks_free(&locks);
@@ -211,14 +223,18 @@ static bool put_back(tvi_restoring *r, putting *puttings) {
 static bool restore(tvi_restoring *r) {
   r->is_left = tvi_calloc(r->c->n, sizeof *r->is_left);
   putting *const puttings = tvi_calloc(r->c->n, sizeof *puttings);
-  bool is_done = r->is_left && puttings;
+  void **const states = tvi_calloc(r->c->n, sizeof *states); /* of those with a keeper */
+  bool is_done = r->is_left && puttings && states;
   if (!is_done) tvi_fail(TV_ENOMEM, "%s: no memory for %d entries", r->who, r->c->n);
-  is_done = is_done && tvi_restoring_compare(r) && read_wants(r) && put_back(r, puttings);
+  is_done = is_done && tvi_restoring_compare(r) && read_wants(r) && put_back(r, puttings, states);
   for (int k = 0; puttings && k < r->c->n; k++)
     if (r->c->entries[k].kind == TVI_OPTIMIZER)
       putting_free(&puttings[k], tvi_optimizer_n_slots(r->c->entries[k].of.optimizer));
+  for (int k = 0; states && k < r->c->n; k++)
+    if (states[k]) r->c->entries[k].keeper->discard(states[k]);
   for (int64_t i = 0; i < r->n; i++) tvi_free(r->wants[i].name);
   tvi_free(r->wants);
+  tvi_free(states);
   tvi_free(puttings);
   tvi_free(r->is_left);
   tvi_writer_free(&r->list);
