@@ -10,7 +10,8 @@
  * A gradient that is rows (rows.h) is applied without its zeros: the touched rows of the value and
  * of the slots are taken out, updated by themselves, and put where they were, into what a gradient
  * of 0 makes of the rest: nothing, where the method is local or lazy. Formulas are elementwise, so
- * that the bits are those of the dense gradient. */
+ * that the bits are those of the dense gradient. A constraint that looks at each row by itself is
+ * brought to the few touched rows before they are put, so that they too may be put in place. */
 #include <math.h>
 #include <tensorvar/index.h>
 #include <tensorvar/ops.h>
@@ -47,6 +48,7 @@ typedef struct {
   /* Of rows: which, settled and rising, and what becomes of them; NULL: not of rows. */
   tv_tensor *touched, *rows, *rows_of_slot[TVI_MOST_SLOTS];
   bool is_rest_kept; /* the other rows stay as they are */
+  bool is_held;      /* the rows have been through the constraint */
 } prepared;
 
 static bool fits(const tv_variable *v, tv_tensor *g) {
@@ -256,11 +258,28 @@ static tv_tensor *copied(tv_tensor *x) {
   return tvi_scope_own(tvi_tensor_copy(who, x, x->dtype, x->device));
 }
 
+/* Bring the touched rows to the constraint, if it asks of them no more than that: of many rows it
+ * has always looked at the whole value. */
+static bool hold_rows(prepared *p) {
+  const tv_variable *const v = p->variable;
+  const bool is_none = v->constraint.kind == TV_CONSTRAINT_NONE;
+  if (!is_none && (2 * p->touched->size > v->value->shape[0] ||
+                   !tvi_constraint_is_by_row(&v->constraint, v->rank)))
+    return true;
+  p->is_held = true;
+  if (is_none) return true;
+  tv_tensor *const held = tvi_scope_own(tvi_constrained_rows(who, &v->constraint, v->name, TVI_STEP,
+                                                             p->rows, p->touched, &p->n_moved));
+  p->rows = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
+  return p->rows != NULL;
+}
+
 /* What the rows are put into, where the rest stays as it is: in place where that may be. */
 static tv_tensor *kept(const tv_optimizer *o, prepared *p) {
   const tv_variable *const v = p->variable;
+  if (!hold_rows(p)) return NULL;
   p->is_rest_kept = true;
-  p->is_late = v->device == TV_CPU && v->constraint.kind == TV_CONSTRAINT_NONE;
+  p->is_late = v->device == TV_CPU && p->is_held;
   for (int j = 0; j < o->n_slots; j++) {
     tv_tensor *const before = p->member->slot[j];
     const bool stays = before && p->is_late && is_own(before);
@@ -323,8 +342,10 @@ static bool hold(prepared *p) {
   const tv_variable *const v = p->variable;
   if (p->value == v->value) return true; /* in place */
   tv_tensor *const rows = p->is_rest_kept ? p->touched : NULL;
-  tv_tensor *const held = tvi_scope_own(
-      tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value, rows, &p->n_moved));
+  tv_tensor *const held =
+      p->is_held ? p->value
+                 : tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value,
+                                                 rows, &p->n_moved));
   p->value = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
   return p->value != NULL;
 }
