@@ -10,18 +10,22 @@
  *                                        (float64)
  *     adam/kind, adam/steps, adam/learning_rate    of the optimizer added as "adam"
  *     adam/w/steps, adam/w/exp_avg, ...  what it keeps of "w", by PyTorch's names
- *     ema/kind, ema/updates, ema/w/average, ema/w/value    of the moving average added as "ema";
- * the last, where "w" is swapped: its value from before scale/kind, scale/scale, scale/n_finite of
- * the loss scaler added as "scale" slow/kind, slow/has_best, slow/best, slow/n_bad, slow/n_cooling
- * of a plateau lbfgs/kind, lbfgs/iterations, lbfgs/evaluations, lbfgs/length, lbfgs/scale,
- *     lbfgs/inverse/0, lbfgs/w/place, lbfgs/w/direction, lbfgs/w/gradient, lbfgs/w/y/0,
- *     lbfgs/w/s/0, ...                   of an L-BFGS: its pairs from the oldest on, and the place
- *                                        of "w" among its Variables
+ *     adam/settings/beta1, ...           what it was told, by the names of its options, truths as
+ * 1; what is not there is 0 adam/w/rate_factor, adam/w/weight_decay, adam/w/decoupled_decay where
+ * the group of "w" has others ema/kind, ema/updates, ema/w/average, ema/w/value    of the moving
+ * average added as "ema"; the last, where "w" is swapped: its value from before scale/kind,
+ * scale/scale, scale/n_finite of the loss scaler added as "scale" slow/kind, slow/has_best,
+ * slow/best, slow/n_bad, slow/n_cooling of a plateau lbfgs/kind, lbfgs/iterations,
+ * lbfgs/evaluations, lbfgs/length, lbfgs/scale, lbfgs/inverse/0, lbfgs/w/place, lbfgs/w/direction,
+ * lbfgs/w/gradient, lbfgs/w/y/0, lbfgs/w/s/0, ...                   of an L-BFGS: its pairs from
+ * the oldest on, and the place of "w" among its Variables
  *     __tensorvar__/version/w            the version of "w"
  *     __tensorvar__/format               1
  *
  * Hyperparameters other than the learning rate are the program's: an optimizer is restored into one
  * made with the same options, and training goes on with the same bits as if it had never stopped.
+ * The file has them to compare: one that differs is refused by name unless `allow_settings` says
+ * that it may. Schedules are functions, of which a file says nothing.
  *
  * All functions may be called from any thread. Saving and restoring lock every L-BFGS, optimizer
  * and average, then all Variables, each in the order of their addresses: what is saved while other
@@ -51,7 +55,8 @@ typedef enum tv_checkpoint_event {
   TV_CHECKPOINT_UNEXPECTED, /* in the file, not here */
   TV_CHECKPOINT_SHAPE,      /* another shape */
   TV_CHECKPOINT_DTYPE,      /* another dtype */
-  TV_CHECKPOINT_KIND        /* an optimizer of another kind, or another object */
+  TV_CHECKPOINT_KIND,       /* an optimizer of another kind, or another object */
+  TV_CHECKPOINT_SETTING     /* of an optimizer: another number */
 } tv_checkpoint_event;
 
 /** How to save. Begin with TV_CHECKPOINT_SAVE_OPTIONS. */
@@ -77,9 +82,10 @@ typedef struct tv_checkpoint_options {
    * both live until the call returns. It may not use this checkpoint. */
   void (*report)(void *user, tv_checkpoint_event event, const char *name, const char *text);
   void *user;
+  bool allow_settings; /* an optimizer that was told otherwise than the file's goes on as told */
 } tv_checkpoint_options;
 #define TV_CHECKPOINT_OPTIONS \
-  { sizeof(tv_checkpoint_options), false, false, false, NULL, NULL, NULL }
+  { sizeof(tv_checkpoint_options), false, false, false, NULL, NULL, NULL, false }
 
 /* Collect ------------------------------------------------------------------------------------- */
 
@@ -151,8 +157,8 @@ TV_API tv_status tv_checkpoint_save(tv_checkpoint *checkpoint, const char *path,
  *
  * Errors    - TV_EFORMAT      the file is refused as tv_npz_open and tv_safetensors_open do; or the
  *                             collection and the file differ, and the text lists every missing and
- *                             unexpected name, every other shape, dtype and kind, as many as fit,
- *                             and how many more there are; `report` is told all of them
+ *                             unexpected name, every other shape, dtype, kind and setting, as many
+ * as fit, and how many more there are; `report` is told all of them
  *           - TV_EVALUE       nothing was added under a name that begins with `prefix`
  *           - TV_EBUSY        a Variable is mapped; a callback asks, as above
  *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY

@@ -392,6 +392,24 @@ static bool put_member(gathered *g, const tvi_entry *e, const tv_variable *v) {
   for (int j = 0; j < n_slots && is_done; j++)
     if (slots[j])
       is_done = put(g, tvi_joined(g->who, e->name, of, tvi_optimizer_slot_name(o, j)), slots[j]);
+  const double otherwise[TVI_GROUP_NUMBERS] = {1, o->with.weight_decay, o->with.decoupled_decay};
+  for (int j = 0; j < TVI_GROUP_NUMBERS && is_done; j++) {
+    const double x = tvi_group_number(o, v, j);
+    if (x != otherwise[j])
+      is_done = put(g, tvi_joined(g->who, e->name, of, tvi_group_name(j)), small(TV_F64, &x, 0, 0));
+  }
+  return is_done;
+}
+
+/* Those that are not 0, and weight_decay: that it is there says that settings were saved. */
+static bool put_settings(gathered *g, const tvi_entry *e) {
+  bool is_done = true;
+  for (int k = 0; k < tvi_optimizer_n_numbers() && is_done; k++) {
+    const char *const name = tvi_optimizer_number_name(k);
+    const double x = tvi_optimizer_number(e->of.optimizer, k);
+    if (x != 0 || !strcmp(name, "weight_decay"))
+      is_done = put(g, tvi_joined(g->who, e->name, "settings", name), small(TV_F64, &x, 0, 0));
+  }
   return is_done;
 }
 
@@ -402,7 +420,8 @@ static bool put_optimizer(gathered *g, const tvi_entry *e) {
   bool is_done =
       put_kind(g, e, tvi_optimizer_kind(o)) &&
       put(g, tvi_joined(g->who, e->name, "steps", NULL), small(TV_I64, &steps, 0, 0)) &&
-      put(g, tvi_joined(g->who, e->name, "learning_rate", NULL), small(TV_F64, &rate, 0, 0));
+      put(g, tvi_joined(g->who, e->name, "learning_rate", NULL), small(TV_F64, &rate, 0, 0)) &&
+      put_settings(g, e);
   for (int k = 0; k < tvi_optimizer_n_variables(o) && is_done; k++)
     is_done = put_member(g, e, tvi_optimizer_variable(o, k));
   return is_done;

@@ -31,8 +31,9 @@ typedef enum {
   TVI_WANT_KEY,
   TVI_WANT_COUNTER,
   TVI_WANT_NUMBER,
-  TVI_WANT_WHOLE, /* of an object with a keeper: int64, */
-  TVI_WANT_REAL,  /* float64 */
+  TVI_WANT_WHOLE,   /* of an object with a keeper: int64, */
+  TVI_WANT_REAL,    /* float64 */
+  TVI_WANT_SETTING, /* of an optimizer, or of a Variable's group: compared, not put back */
 } tvi_role;
 
 /* An array that the collection wants from the file. */
@@ -44,6 +45,7 @@ typedef struct {
   int slot;        /* which; what a keeper knows it by */
   tv_dtype dtype;  /* here; what is read is converted to it */
   bool is_there;
+  bool is_other;        /* a kind or setting that differs */
   tv_npy_layout layout; /* in the file */
   tv_tensor *x;         /* the scope's */
   tv_tensor *n_moved;   /* by the constraint; retained until committed */

@@ -352,6 +352,15 @@ double tvi_optimizer_number(const tv_optimizer *o, int k) {
   return number;
 }
 
+static const char *const group_names[] = {"rate_factor", "weight_decay", "decoupled_decay"};
+const char *tvi_group_name(int k) { return group_names[k]; }
+double tvi_group_number(tv_optimizer *o, const tv_variable *variable, int k) {
+  const tvi_member *const m = tvi_optimizer_find(o, variable, 0);
+  const double all[] = {m ? m->rate_factor : 1, m ? m->weight_decay : o->with.weight_decay,
+                        m ? m->decoupled_decay : o->with.decoupled_decay};
+  return all[k];
+}
+
 int64_t tvi_optimizer_steps(const tv_optimizer *o) { return o->steps; }
 double tvi_optimizer_learning_rate(const tv_optimizer *o) { return o->learning_rate; }
 int tvi_optimizer_n_variables(const tv_optimizer *o) { return o->n_members; }

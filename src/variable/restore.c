@@ -47,7 +47,7 @@ static bool check_number(const tvi_restoring *r, const tvi_want *w) {
 static bool read_wants(tvi_restoring *r) {
   for (int64_t i = 0; i < r->n; i++) {
     tvi_want *const w = &r->wants[i];
-    if (r->is_left[w->entry] || w->what == TVI_WANT_KIND) continue;
+    if (r->is_left[w->entry] || w->what == TVI_WANT_KIND || w->what == TVI_WANT_SETTING) continue;
     if (!read_want(r, w) || !check_number(r, w)) return false;
   }
   return true;
@@ -213,6 +213,7 @@ static bool put_back(tvi_restoring *r, putting *puttings, void **states) {
     const tvi_want *const w = &r->wants[i];
     if (r->is_left[w->entry]) continue;
     if (w->what == TVI_WANT_VALUE) tv_release(w->x);
+    if (w->what == TVI_WANT_SETTING && w->is_other) continue; /* was told as what it is */
     tvi_restoring_tell(r, TV_CHECKPOINT_LOADED, w->name, "");
   }
   return is_done;
