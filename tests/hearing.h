@@ -10,7 +10,7 @@
 
 /* What `report` was told. */
 static struct {
-  int64_t n[6];
+  int64_t n[7];
   char text[2000];
 } told;
 

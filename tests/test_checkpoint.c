@@ -30,7 +30,7 @@ TEST(a_file_holds_plain_arrays) {
   for (int i = 0; i < 2; i++) {
     tv_npz *const z = i ? NULL : tv_npz_open("x.npz", NULL);
     tv_safetensors *const s = i ? tv_safetensors_open("x.safetensors") : NULL;
-    EQUAL(i ? tv_safetensors_count(s) : tv_npz_count(z), 12);
+    EQUAL(i ? tv_safetensors_count(s) : tv_npz_count(z), 16);
 #define READ(name) (i ? tv_safetensors_read(s, name, NULL) : tv_npz_read(z, name, NULL))
     SAME(READ("w"), tv_read(w));
     HOLDS(READ("__tensorvar__/version/w"), 1);
@@ -38,6 +38,10 @@ TEST(a_file_holds_plain_arrays) {
     HOLDS(READ("adam/kind"), 'a', 'd', 'a', 'm');
     HOLDS(READ("adam/steps"), 1);
     HOLDS(READ("adam/learning_rate"), .1);
+    HOLDS(READ("adam/settings/beta1"), .9);
+    HOLDS(READ("adam/settings/beta2"), .999);
+    HOLDS(READ("adam/settings/epsilon"), o.epsilon);
+    HOLDS(READ("adam/settings/weight_decay"), 0);
     HOLDS(READ("adam/w/steps"), 1);
     /* As PyTorch's state after the same step: (1 - .9) .5, (1 - .999) .25. */
     CLOSE(READ("adam/w/exp_avg"), tv_full(TV_F64, TV_SHAPE(2), tv_scalar(.05)), 2);

@@ -100,6 +100,112 @@ TEST(as_many_differences_as_fit_are_listed_and_all_are_told) {
   folder_leave();
 }
 
+/* An AdamW of two Variables, one of them in a group, in a checkpoint. */
+typedef struct {
+  tv_optimizer *optimizer;
+  tv_variable *v[2];
+  tv_checkpoint *checkpoint;
+} told_so;
+
+static void tell(told_so *t, double beta2, double decay, double rate_factor, double group_decay) {
+  tv_adam_options o = TV_ADAM_OPTIONS;
+  tv_group_options group = TV_GROUP_OPTIONS;
+  o.beta2 = beta2;
+  o.weight_decay = decay;
+  group.rate_factor = rate_factor;
+  group.weight_decay = group_decay;
+  t->optimizer = tv_adam_new(&o);
+  t->checkpoint = tv_checkpoint_new();
+  for (int k = 0; k < 2; k++) {
+    t->v[k] = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), NULL);
+    OK(tv_checkpoint_add_variable(t->checkpoint, k ? "b" : "w", t->v[k]));
+  }
+  OK(tv_checkpoint_add_optimizer(t->checkpoint, "adam", t->optimizer));
+  OK(tv_optimizer_set_group(t->optimizer, 1, &t->v[1], &group));
+  tv_tensor *const g = tv_ones(TV_F32, TV_SHAPE(2));
+  OK(tv_optimizer_step(t->optimizer, 2, t->v, (tv_tensor *[]){g, g}));
+}
+static void told_end(told_so *t) {
+  tv_checkpoint_release(t->checkpoint);
+  tv_optimizer_release(t->optimizer);
+  for (int k = 0; k < 2; k++) tv_variable_release(t->v[k]);
+}
+
+TEST(settings_that_differ_are_refused_by_name_or_allowed) {
+  folder_enter();
+  told_so a, b, same;
+  tell(&a, .999, .25, .5, 0);
+  tell(&b, .99, 0, 1, .125);
+  tell(&same, .999, .25, .5, 0);
+  for (int i = 0; i < 2; i++) {
+    OK(tv_checkpoint_save(a.checkpoint, paths[i], NULL));
+    OK(tv_checkpoint_restore(same.checkpoint, paths[i], NULL));
+    tv_checkpoint_options o = hearing();
+    EQUAL(tv_checkpoint_restore(b.checkpoint, paths[i], &o), TV_EFORMAT);
+    SAME_TEXT(tv_error_text() + strlen("checkpoint_restore: ") + strlen(paths[i]),
+              ": setting 'adam/settings/beta2': 0.999 in the file, 0.99 here; "
+              "setting 'adam/settings/weight_decay': 0.25 in the file, 0.0 here; "
+              "setting 'adam/b/rate_factor': 0.5 in the file, 1.0 here; "
+              "setting 'adam/b/weight_decay': 0.0 in the file, 0.125 here");
+    tv_error_clear();
+    EQUAL(told.n[TV_CHECKPOINT_SETTING], 4);
+    CHECK(strstr(told.text, "adam/b/weight_decay 0.0 in the file, 0.125 here|"));
+    EQUAL(tv_variable_version(b.v[0]), 1 + i);
+    o = hearing();
+    o.allow_settings = true;
+    OK(tv_checkpoint_restore(b.checkpoint, paths[i], &o));
+    EQUAL(told.n[TV_CHECKPOINT_SETTING], 4);
+    CHECK(!told.n[TV_CHECKPOINT_UNEXPECTED] && told.n[TV_CHECKPOINT_LOADED] > 10);
+    SAME(tv_read(b.v[0]), tv_read(a.v[0]));
+  }
+  /* It goes on as it was told here: with its own decays. */
+  OK(tv_checkpoint_save(b.checkpoint, "x.npz", NULL));
+  HOLDS(tv_npz_load("x.npz", "adam/b/weight_decay", NULL), .125);
+  HOLDS(tv_npz_load("x.npz", "adam/settings/beta2", NULL), .99);
+  told_end(&a);
+  told_end(&b);
+  told_end(&same);
+  folder_leave();
+}
+
+/* A file without settings, as an earlier release wrote it, says nothing of them; one with a setting
+ * of another shape or dtype is refused for that. */
+TEST(settings_are_compared_where_a_file_has_them) {
+  folder_enter();
+  tv_sgd_options sgd = TV_SGD_OPTIONS;
+  sgd.weight_decay = .5;
+  tv_optimizer *const o = tv_sgd_new(&sgd);
+  tv_checkpoint *const c = tv_checkpoint_new();
+  OK(tv_checkpoint_add_optimizer(c, "sgd", o));
+  const char *const names[] = {"sgd/kind", "sgd/steps", "sgd/learning_rate",
+                               "sgd/settings/weight_decay"};
+  tv_tensor *x[] = {tv_tensor_from_memory("sgd", TV_U8, TV_SHAPE(3), NULL),
+                    tv_full(TV_I64, TV_SCALAR_SHAPE, tv_scalar(9)),
+                    tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(.5)), tv_zeros(TV_F64, TV_SHAPE(1))};
+  OK(tv_npz_save("x.npz", 3, names, x, NULL));
+  OK(tv_checkpoint_restore(c, "x.npz", NULL));
+  EQUAL(tv_optimizer_steps(o), 9);
+  OK(tv_npz_save("x.npz", 4, names, x, NULL));
+  FAILS_STATUS(TV_EFORMAT,
+               "checkpoint_restore: x.npz: shape of 'sgd/settings/weight_decay': [1] in the file, "
+               "[] here",
+               tv_checkpoint_restore(c, "x.npz", NULL));
+  x[3] = tv_full(TV_F32, TV_SCALAR_SHAPE, tv_scalar(.5));
+  OK(tv_npz_save("x.npz", 4, names, x, NULL));
+  FAILS_STATUS(TV_EFORMAT,
+               "checkpoint_restore: x.npz: dtype of 'sgd/settings/weight_decay': float32 in the "
+               "file, float64 here",
+               tv_checkpoint_restore(c, "x.npz", NULL));
+  x[3] = tv_full(TV_F64, TV_SCALAR_SHAPE, tv_scalar(.5));
+  OK(tv_npz_save("x.npz", 4, names, x, NULL));
+  OK(tv_checkpoint_restore(c, "x.npz", NULL));
+  tv_checkpoint_release(c);
+  tv_optimizer_release(o);
+  folder_leave();
+}
+
 TEST_MAIN("difference", CASE(all_differences_are_listed_and_nothing_is_loaded),
           CASE(another_kind_of_optimizer_is_refused),
+          CASE(settings_that_differ_are_refused_by_name_or_allowed),
+          CASE(settings_are_compared_where_a_file_has_them),
           CASE(as_many_differences_as_fit_are_listed_and_all_are_told))

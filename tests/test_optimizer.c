@@ -112,7 +112,7 @@ TEST(a_state_is_taken_out_and_put_back) {
 
   int64_t steps = -1;
   tv_tensor *slots[3];
-  tvi_optimizer_lock(o);
+  OK(tvi_optimizer_lock("test", o));
   OK(tvi_optimizer_state(o, w, &steps, slots));
   CHECK(steps == 0 && !slots[0] && !slots[1] && !slots[2]);
   EQUAL(tvi_optimizer_n_variables(o), 1);
@@ -126,7 +126,7 @@ TEST(a_state_is_taken_out_and_put_back) {
   OK(tv_variable_assign(w, tv_read(v)));
   step(again, w, 9); /* is forgotten */
   OK(tv_variable_assign(w, tv_read(v)));
-  tvi_optimizer_lock(again);
+  OK(tvi_optimizer_lock("test", again));
   OK(tvi_optimizer_reserve(again, 1));
   tvi_optimizer_put(again, total, rate, 1, &w, &steps, slots);
   tvi_optimizer_unlock(again);

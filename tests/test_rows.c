@@ -331,6 +331,135 @@ TEST(constraints_act_on_what_rows_make) {
   }
 }
 
+static tv_variable *held_of(tv_constraint constraint, tv_dtype dtype, tv_device device) {
+  tv_variable_options o = TV_VARIABLE_OPTIONS;
+  o.name = "table";
+  o.constraint = constraint;
+  return tv_variable_new(OK(tv_to(tv_zeros(dtype, TV_SHAPE(N, WIDTH)), device)), &o);
+}
+
+/* Bit by bit and by their number, what a constraint makes of a step of rows is what it makes of the
+ * dense one; and a table is not copied for them, where nobody looks on. */
+static void held_sparse_is_dense(tv_constraint constraint, tv_dtype dtype, tv_device device,
+                                 int kind) {
+  tvi_defer_above(0);
+  tv_optimizer *const sparse = make(kind, true), *const dense = make(kind, false);
+  tv_variable *const v = held_of(constraint, dtype, device), *const w =
+                                                                 held_of(constraint, dtype, device);
+  const void *bytes = NULL;
+  int64_t n_moved = 0, n_wanted = 0;
+  for (int step = 0; step < 5; step++) {
+    tv_scope scope;
+    OK(tv_scope_begin(&scope));
+    tv_tensor *const x = gradient_at(step, dtype, device), *const y = tv_to_dense(x);
+    tv_tensor *const fresh = gradient_at(step, dtype, device);
+    if (step == 3) OK(tv_read(v)); /* somebody looks on */
+    OK(tv_optimizer_step(sparse, 1, &v, &fresh));
+    OK(tv_optimizer_step(dense, 1, &w, &y));
+    CHECK(tvi_is_deferred(fresh));
+    OK(tv_variable_moved(v, &n_moved));
+    OK(tv_variable_moved(w, &n_wanted));
+    EQUAL(n_moved, n_wanted);
+    SAME(OK(tv_to(tv_read(v), TV_CPU)), OK(tv_to(tv_read(w), TV_CPU)));
+    if (slot_of[kind])
+      SAME(OK(tv_to(tv_optimizer_slot(sparse, v, slot_of[kind]), TV_CPU)),
+           OK(tv_to(tv_optimizer_slot(dense, w, slot_of[kind]), TV_CPU)));
+    if (device == TV_CPU) {
+      const void *const now = tv_tensor_data(tv_read(v));
+      const bool is_by_row = constraint.n_axes == 0 || constraint.axes[0] != 0;
+      if (step == 2 && is_by_row) CHECK(now == bytes);
+      bytes = now;
+    }
+    OK(tv_scope_end(&scope, NULL));
+  }
+  tvi_defer_above(-1);
+  EQUAL(tv_variable_version(v), 5);
+  tv_optimizer_release(sparse);
+  tv_optimizer_release(dense);
+  tv_variable_release(v);
+  tv_variable_release(w);
+}
+
+TEST(constrained_rows_equal_the_constrained_table) {
+  for (int kind = 0; kind <= 6; kind += 6)
+    for (int there = 0; there < 2; there++)
+      for (int policy = 0; policy < 2; policy++) {
+        const tv_constraint_policy when = policy ? TV_ON_STEP : TV_ON_EVERY_WRITE;
+        const tv_device device = there ? far_device() : TV_CPU;
+        held_sparse_is_dense(tv_constraint_max_norm(when, .0625, TV_AXES(1)), TV_F32, device, kind);
+        held_sparse_is_dense((tv_constraint)TV_CLIP(-.03125, .0625, when), TV_F64, device, kind);
+        held_sparse_is_dense((tv_constraint)TV_CLIP(-.03125, .0625, when), TV_F16, device, kind);
+        held_sparse_is_dense(tv_constraint_non_negative(when), TV_F32, device, kind);
+        /* Of all rows at once: the whole table is looked at. */
+        held_sparse_is_dense(tv_constraint_max_norm(when, .25, TV_AXES(0)), TV_F32, device, kind);
+      }
+}
+
+/* Two tables in one step, of which the second refuses its rows: neither has changed, nor a slot. */
+TEST(refused_rows_change_nothing) {
+  for (int there = 0; there < 2; there++) {
+    const tv_device device = there ? far_device() : TV_CPU;
+    tv_optimizer *const o = make(6, true);
+    tv_variable *const v[] = {
+        held_of(tv_constraint_max_norm(TV_ON_STEP, 5, TV_AXES(1)), TV_F32, device),
+        held_of(tv_constraint_max_norm(TV_VALIDATE_ONLY, 5, TV_AXES(1)), TV_F32, device)};
+    tv_tensor *const values = tv_ones(TV_F32, TV_SHAPE(2, WIDTH));
+    tv_tensor *const g =
+        OK(tv_scatter_rows(tv_to(INDICES(3, 8), device), tv_to(values, device), N));
+    tv_tensor *const bad = OK(tv_scatter_rows(
+        tv_to(INDICES(3, 8), device), tv_to(tv_multiply(values, tv_scalar(-1)), device), N));
+    OK(tv_optimizer_step(o, 2, v, (tv_tensor *[]){g, g}));
+    tv_tensor *before[4], *after[4];
+    for (int k = 0; k < 2; k++) {
+      before[k] = OK(tv_to(tv_read(v[k]), TV_CPU));
+      before[2 + k] = OK(tv_to(tv_optimizer_slot(o, v[k], slot_of[6]), TV_CPU));
+    }
+    OK(tv_optimizer_set_learning_rate(o, 1000));
+    EQUAL(tv_optimizer_step(o, 2, v, (tv_tensor *[]){g, bad}), TV_ECONSTRAINT);
+    CHECK(strstr(tv_error_text(),
+                 "optimizer_step: max_norm(5.0) refuses Variable 'table': the norm "
+                 "at [3, :] is "));
+    tv_error_clear();
+    EQUAL(tv_optimizer_steps(o), 1);
+    for (int k = 0; k < 2; k++) {
+      after[k] = OK(tv_to(tv_read(v[k]), TV_CPU));
+      after[2 + k] = OK(tv_to(tv_optimizer_slot(o, v[k], slot_of[6]), TV_CPU));
+      EQUAL(tv_variable_version(v[k]), 1);
+    }
+    for (int k = 0; k < 4; k++) SAME(after[k], before[k]);
+    for (int k = 0; k < 2; k++) tv_variable_release(v[k]);
+    tv_optimizer_release(o);
+  }
+}
+
+/* Whichever allocation fails. */
+TEST(a_constrained_step_of_rows_that_fails_changes_nothing) {
+  tv_optimizer *const o = make(6, true);
+  tv_variable *const v =
+      held_of(tv_constraint_max_norm(TV_ON_STEP, .0625, TV_AXES(1)), TV_F32, TV_CPU);
+  tv_status status = TV_ENOMEM;
+  int64_t n = 0;
+  for (; status; tv_error_clear()) {
+    tv_scope scope;
+    OK(tv_scope_begin(&scope));
+    tv_tensor *const g = gradient_at(0, TV_F32, TV_CPU);
+    tvi_memory_fail(++n, false);
+    status = tv_optimizer_step(o, 1, &v, &g);
+    tvi_memory_fail(0, false);
+    tv_error_clear();
+    OK(tv_scope_end(&scope, NULL));
+    EQUAL(tv_variable_version(v), status ? 0 : 1);
+    EQUAL(tv_optimizer_steps(o), status ? 0 : 1);
+    if (!status) continue;
+    OK(tv_scope_begin(&scope));
+    SAME(tv_read(v), tv_zeros(TV_F32, TV_SHAPE(N, WIDTH)));
+    OK(tv_scope_end(&scope, NULL));
+  }
+  CHECK(n > 20);
+  tv_optimizer_release(o);
+  tv_variable_release(v);
+}
+
 /* Neither is told from the other by its bits. */
 TEST(small_tables_take_the_dense_gradient) {
   tv_variable *const v = table_of(TV_F32, TV_CPU), *const w = table_of(TV_F32, TV_CPU);
@@ -449,5 +578,7 @@ TEST_MAIN("rows", CASE(rows_are_the_dense_tensor_to_every_op),
           CASE(sparse_equals_dense_in_every_optimizer),
           CASE(lazy_equals_dense_where_zeros_change_nothing),
           CASE(lazy_touches_nothing_but_its_rows), CASE(constraints_act_on_what_rows_make),
+          CASE(constrained_rows_equal_the_constrained_table), CASE(refused_rows_change_nothing),
+          CASE(a_constrained_step_of_rows_that_fails_changes_nothing),
           CASE(small_tables_take_the_dense_gradient), CASE(many_rows_of_a_small_table),
           CASE(a_large_table_fits_in_its_own_memory), CASE(failed_allocation_changes_nothing))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Checkpoints: a named collection of Variables, optimizers, random keys, counters and numbers,
- * saved to one file and restored from it in one call each.
+ * Checkpoints: a named collection of Variables, of what steps and watches them, and of random keys,
+ * counters and numbers, saved to one file and restored from it in one call each.
  *
  * The file is an .npz, or a safetensors file if its name ends in ".safetensors". It holds plain
  * arrays, which NumPy reads:
@@ -10,22 +10,39 @@
  *                                        (float64)
  *     adam/kind, adam/steps, adam/learning_rate    of the optimizer added as "adam"
  *     adam/w/steps, adam/w/exp_avg, ...  what it keeps of "w", by PyTorch's names
+ *     adam/settings/beta1, ...           what it was told, by the names of its options, truths as
+ * 1; what is not there is 0 adam/w/rate_factor, adam/w/weight_decay, adam/w/decoupled_decay where
+ * the group of "w" has others ema/kind, ema/updates, ema/w/average, ema/w/value    of the moving
+ * average added as "ema"; the last, where "w" is swapped: its value from before scale/kind,
+ * scale/scale, scale/n_finite of the loss scaler added as "scale" slow/kind, slow/has_best,
+ * slow/best, slow/n_bad, slow/n_cooling of a plateau lbfgs/kind, lbfgs/iterations,
+ * lbfgs/evaluations, lbfgs/length, lbfgs/scale, lbfgs/inverse/0, lbfgs/w/place, lbfgs/w/direction,
+ * lbfgs/w/gradient, lbfgs/w/y/0, lbfgs/w/s/0, ...                   of an L-BFGS: its pairs from
+ * the oldest on, and the place of "w" among its Variables
  *     __tensorvar__/version/w            the version of "w"
  *     __tensorvar__/format               1
  *
  * Hyperparameters other than the learning rate are the program's: an optimizer is restored into one
  * made with the same options, and training goes on with the same bits as if it had never stopped.
+ * The file has them to compare: one that differs is refused by name unless `allow_settings` says
+ * that it may. Schedules are functions, of which a file says nothing.
  *
- * All functions may be called from any thread. Saving and restoring lock all optimizers, then all
- * Variables, each in the order of their addresses: what is saved while other threads train is one
- * state between two steps, and a step sees all of a restored one or nothing of it. Saving holds
- * these locks only while it takes snapshots. Keys, counters and numbers are the caller's memory:
- * nobody may write them meanwhile. */
+ * All functions may be called from any thread. Saving and restoring lock every L-BFGS, optimizer
+ * and average, then all Variables, each in the order of their addresses: what is saved while other
+ * threads train is one state between two steps, and a step sees all of a restored one or nothing of
+ * it. (Averages and scalers are updated after a step, by themselves: whoever saves from another
+ * thread may find a step that they have not met yet.) Saving holds these locks only while it takes
+ * snapshots. Keys, counters, numbers and plateaus are the caller's memory: nobody may write them
+ * meanwhile. A callback under these locks that asks for what they guard is told TV_EBUSY. */
 #ifndef TENSORVAR_CHECKPOINT_H
 #define TENSORVAR_CHECKPOINT_H
 
+#include <tensorvar/average.h>
+#include <tensorvar/lbfgs.h>
 #include <tensorvar/optimizer.h>
 #include <tensorvar/random.h>
+#include <tensorvar/scaler.h>
+#include <tensorvar/schedule.h>
 #include <tensorvar/variable.h>
 TV_BEGIN_C
 
@@ -38,7 +55,8 @@ typedef enum tv_checkpoint_event {
   TV_CHECKPOINT_UNEXPECTED, /* in the file, not here */
   TV_CHECKPOINT_SHAPE,      /* another shape */
   TV_CHECKPOINT_DTYPE,      /* another dtype */
-  TV_CHECKPOINT_KIND        /* an optimizer of another kind */
+  TV_CHECKPOINT_KIND,       /* an optimizer of another kind, or another object */
+  TV_CHECKPOINT_SETTING     /* of an optimizer: another number */
 } tv_checkpoint_event;
 
 /** How to save. Begin with TV_CHECKPOINT_SAVE_OPTIONS. */
@@ -64,9 +82,10 @@ typedef struct tv_checkpoint_options {
    * both live until the call returns. It may not use this checkpoint. */
   void (*report)(void *user, tv_checkpoint_event event, const char *name, const char *text);
   void *user;
+  bool allow_settings; /* an optimizer that was told otherwise than the file's goes on as told */
 } tv_checkpoint_options;
 #define TV_CHECKPOINT_OPTIONS \
-  { sizeof(tv_checkpoint_options), false, false, false, NULL, NULL, NULL }
+  { sizeof(tv_checkpoint_options), false, false, false, NULL, NULL, NULL, false }
 
 /* Collect ------------------------------------------------------------------------------------- */
 
@@ -85,8 +104,10 @@ TV_API void tv_checkpoint_release(tv_checkpoint *checkpoint);
  *     tv_checkpoint_add_counter(c, "epoch", &epoch);
  *     if (tv_checkpoint_restore(c, "run.npz", NULL) == TV_EIO) tv_error_clear();   (a first run)
  *
- * A NULL name of a Variable is its own. Keys, counters and numbers are borrowed: they must outlive
- * the checkpoint.
+ * A NULL name of a Variable is its own. Keys, counters, numbers and plateaus are borrowed: they
+ * must outlive the checkpoint. An average or L-BFGS takes back all that it kept when the file was
+ * saved, and forgets the rest; one that was made anew will do. A plateau's state is restored, not
+ * what it was told: factor, patience and the like.
  *
  * Errors    - TV_EVALUE  something is NULL; the name is taken, or cannot be that of an array (see
  *                        npz.h) or begins with "__"; the Variable or optimizer is there already
@@ -96,6 +117,14 @@ TV_API tv_status tv_checkpoint_add_variable(tv_checkpoint *checkpoint, const cha
                                             tv_variable *variable);
 TV_API tv_status tv_checkpoint_add_optimizer(tv_checkpoint *checkpoint, const char *name,
                                              tv_optimizer *optimizer);
+TV_API tv_status tv_checkpoint_add_average(tv_checkpoint *checkpoint, const char *name,
+                                           tv_average *average);
+TV_API tv_status tv_checkpoint_add_scaler(tv_checkpoint *checkpoint, const char *name,
+                                          tv_scaler *scaler);
+TV_API tv_status tv_checkpoint_add_lbfgs(tv_checkpoint *checkpoint, const char *name,
+                                         tv_lbfgs *lbfgs);
+TV_API tv_status tv_checkpoint_add_plateau(tv_checkpoint *checkpoint, const char *name,
+                                           tv_plateau *plateau);
 TV_API tv_status tv_checkpoint_add_key(tv_checkpoint *checkpoint, const char *name, tv_key *key);
 TV_API tv_status tv_checkpoint_add_counter(tv_checkpoint *checkpoint, const char *name,
                                            int64_t *counter);
@@ -108,8 +137,8 @@ TV_API tv_status tv_checkpoint_add_number(tv_checkpoint *checkpoint, const char 
  * Write all of it to a file, which is replaced as tv_npy_save does it: after success the new one is
  * there and durable, before it the old one.
  *
- * Errors    - TV_EVALUE  an optimizer keeps state of a Variable that is not in the collection; two
- *                        arrays would have one name
+ * Errors    - TV_EVALUE  an optimizer, average or L-BFGS keeps state of a Variable that is not in
+ * the collection; two arrays would have one name
  *           - TV_EBUSY   a Variable is mapped exclusively; a callback asks for the checkpoint or
  * the Variable that its thread is busy with
  *           - TV_EDTYPE  complex128 in a safetensors file
@@ -128,8 +157,8 @@ TV_API tv_status tv_checkpoint_save(tv_checkpoint *checkpoint, const char *path,
  *
  * Errors    - TV_EFORMAT      the file is refused as tv_npz_open and tv_safetensors_open do; or the
  *                             collection and the file differ, and the text lists every missing and
- *                             unexpected name, every other shape, dtype and kind, as many as fit,
- *                             and how many more there are; `report` is told all of them
+ *                             unexpected name, every other shape, dtype, kind and setting, as many
+ * as fit, and how many more there are; `report` is told all of them
  *           - TV_EVALUE       nothing was added under a name that begins with `prefix`
  *           - TV_EBUSY        a Variable is mapped; a callback asks, as above
  *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Moving averages. Locks are taken as by optimizers: its own, then those of Variables by rising
  * address. What can fail is done first. */
-#include <pthread.h>
-#include <stdatomic.h>
+#include "average.h"
+
 #include <string.h>
-#include <tensorvar/average.h>
 #include <tensorvar/ops.h>
 
 #include "memory.h"
@@ -13,22 +12,10 @@
 #include "status.h"
 #include "tally.h"
 #include "thread.h"
+#include "together.h"
 #include "variable.h"
 
-typedef struct {
-  tv_variable *variable; /* retained */
-  tv_tensor *average;    /* retained, settled */
-  tv_tensor *own;        /* retained: what the Variable's value was; NULL unless it is swapped */
-} member;
-
-struct tv_average {
-  _Atomic int64_t count;
-  tv_average_options options;
-  pthread_mutex_t lock; /* guards what follows */
-  int64_t updates;
-  member *members;
-  int n_members, room;
-};
+typedef tvi_averaged member;
 
 /* What becomes of one Variable. */
 typedef struct {
@@ -49,7 +36,7 @@ tv_average *tv_average_new(const tv_average_options *options) {
   if (!(o.decay >= 0 && o.decay <= 1))
     return tvi_fail(TV_EVALUE, "%s: decay is not in [0, 1]", who);
   tv_average *const a = tvi_calloc(1, sizeof *a);
-  if (!a || pthread_mutex_init(&a->lock, NULL)) {
+  if (!a || !tvi_lock_make(&a->lock)) {
     tvi_free(a);
     return tvi_fail(TV_ENOMEM, "%s: no memory", who);
   }
@@ -59,6 +46,15 @@ tv_average *tv_average_new(const tv_average_options *options) {
   return a;
 }
 
+void tvi_averaged_release(tvi_averaged *members, int n) {
+  for (int k = 0; k < n; k++) {
+    tv_release(members[k].average);
+    tv_release(members[k].own);
+    tv_variable_release(members[k].variable);
+  }
+  tvi_free(members);
+}
+
 tv_average *tv_average_retain(tv_average *a) {
   if (a) atomic_fetch_add_explicit(&a->count, 1, memory_order_relaxed);
   return a;
@@ -66,20 +62,18 @@ tv_average *tv_average_retain(tv_average *a) {
 
 void tv_average_release(tv_average *a) {
   if (!a || atomic_fetch_sub_explicit(&a->count, 1, memory_order_acq_rel) != 1) return;
-  for (int k = 0; k < a->n_members; k++) {
-    tv_release(a->members[k].average);
-    tv_release(a->members[k].own);
-    tv_variable_release(a->members[k].variable);
-  }
-  tvi_free(a->members);
+  tvi_averaged_release(a->members, a->n_members);
   pthread_mutex_destroy(&a->lock);
   tvi_free(a);
   tvi_count(TVI_LIVE, -1);
 }
 
+static tv_status lock(const char *who, tv_average *a) {
+  return tvi_lock_take(who, "the average", &a->lock);
+}
+
 int64_t tv_average_updates(tv_average *a) {
-  if (!a) return 0;
-  pthread_mutex_lock(&a->lock);
+  if (!a || lock("average_updates", a)) return 0;
   const int64_t updates = a->updates;
   pthread_mutex_unlock(&a->lock);
   return updates;
@@ -95,8 +89,7 @@ static member *find(tv_average *a, const tv_variable *variable, int near) {
 tv_tensor *tv_average_read(tv_average *a, tv_variable *variable) {
   static const char who[] = "average_read";
   if (!a || !variable) return tvi_null(who, a ? "variable" : "average");
-  if (!tvi_scope_is_open(who)) return NULL;
-  pthread_mutex_lock(&a->lock);
+  if (!tvi_scope_is_open(who) || lock(who, a)) return NULL;
   const member *const m = find(a, variable, 0);
   tv_tensor *const x = m ? tvi_tensor_alias(m->average) : NULL;
   pthread_mutex_unlock(&a->lock);
@@ -183,19 +176,6 @@ static bool swap_one(const char *who, tv_average *a, tv_variable *v, int near, c
 
 /* Both ----------------------------------------------------------------------------------------- */
 
-static bool sort_by_address(const char *who, int n, tv_variable *const *variables,
-                            tv_variable **sorted) {
-  for (int k = 0; k < n; k++) {
-    int at = k;
-    for (; at && (uintptr_t)sorted[at - 1] > (uintptr_t)variables[k]; at--)
-      sorted[at] = sorted[at - 1];
-    if (at && sorted[at - 1] == variables[k])
-      return tvi_fail(TV_EVALUE, "%s: Variable '%s' is given twice", who, variables[k]->name);
-    sorted[at] = variables[k];
-  }
-  return true;
-}
-
 /* From here on nothing can fail. */
 static void commit(const char *who, change *c) {
   member *const m = c->of;
@@ -213,25 +193,27 @@ static void commit(const char *who, change *c) {
 }
 
 static bool change_all(const char *who, bool is_swap, tv_average *a, int n,
-                       tv_variable *const *variables, tv_variable **sorted, change *all) {
-  if (!sort_by_address(who, n, variables, sorted)) return false;
-  pthread_mutex_lock(&a->lock);
-  for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
+                       tv_variable *const *variables, const tvi_together *together, change *all) {
+  if (lock(who, a)) return false;
+  if (tvi_together_lock(together, who)) {
+    pthread_mutex_unlock(&a->lock);
+    return false;
+  }
   const int known = a->n_members;
   bool is_done = has_room(who, a, n);
   if (!is_swap) is_done = is_done && update_all(who, a, n, variables, all);
   for (int k = 0; k < n && is_done && is_swap; k++)
     is_done = swap_one(who, a, variables[k], k, &all[k]);
   if (is_done) {
-    tvi_swaps_take(n, sorted);
+    tvi_swaps_take(n, together->sorted);
     for (int k = 0; k < n; k++) commit(who, &all[k]);
-    tvi_swaps_give(n, sorted);
+    tvi_swaps_give(n, together->sorted);
     a->updates += !is_swap;
   } else {
     for (int k = 0; k < n; k++) tv_release(all[k].n_moved);
     while (a->n_members > known) tv_variable_release(a->members[--a->n_members].variable);
   }
-  for (int k = 0; k < n; k++) pthread_mutex_unlock(&sorted[k]->lock);
+  tvi_together_unlock(together);
   pthread_mutex_unlock(&a->lock);
   for (int k = 0; k < n && is_done; k++) {
     tv_release(all[k].old[0]);
@@ -250,16 +232,21 @@ static tv_status changed(const char *who, bool is_swap, tv_average *a, int n,
   tv_scope scope;
   tv_status status = tvi_scope_open(&scope);
   if (status) return status;
-  tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
+  tvi_together together;
+  status = tvi_together_new(&together, who, n, variables);
+  if (status) {
+    tvi_scope_close(&scope);
+    return status;
+  }
   change *const all = tvi_calloc(n, sizeof *all);
   tvi_self.paused++;
-  if (!sorted || !all)
+  if (!all)
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  else if (!change_all(who, is_swap, a, n, variables, sorted, all))
+  else if (!change_all(who, is_swap, a, n, variables, &together, all))
     status = tvi_failure();
   tvi_self.paused--;
   tvi_free(all);
-  tvi_free(sorted);
+  tvi_together_free(&together);
   tvi_scope_close(&scope);
   return status;
 }

@@ -9,6 +9,7 @@
 #include <tensorvar/safetensors.h>
 
 #include "io/names.h"
+#include "kept.h"
 #include "memory.h"
 #include "optimizer.h"
 #include "scope.h"
@@ -20,24 +21,13 @@
 
 /* Make ---------------------------------------------------------------------------------------- */
 
-/* A lock that tells when its thread has it. */
-static bool lock_init(pthread_mutex_t *lock) {
-  pthread_mutexattr_t kind;
-  if (pthread_mutexattr_init(&kind)) return false;
-  const bool is_done = !pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) &&
-                       !pthread_mutex_init(lock, &kind);
-  pthread_mutexattr_destroy(&kind);
-  return is_done;
-}
-
 tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c) {
-  if (!pthread_mutex_lock(&c->lock)) return TV_OK;
-  return tvi_fail_status(TV_EBUSY, "%s: the checkpoint is in use by this very thread", who);
+  return tvi_lock_take(who, "the checkpoint", &c->lock);
 }
 
 tv_checkpoint *tv_checkpoint_new(void) {
   tv_checkpoint *const c = tvi_calloc(1, sizeof *c);
-  if (!c || !lock_init(&c->lock)) {
+  if (!c || !tvi_lock_make(&c->lock)) {
     tvi_free(c);
     return tvi_fail(TV_ENOMEM, "checkpoint_new: no memory");
   }
@@ -57,6 +47,7 @@ void tv_checkpoint_release(tv_checkpoint *c) {
     tvi_entry *const e = &c->entries[k];
     if (e->kind == TVI_VARIABLE) tv_variable_release(e->of.variable);
     if (e->kind == TVI_OPTIMIZER) tv_optimizer_release(e->of.optimizer);
+    if (e->kind == TVI_KEPT && e->keeper->release) e->keeper->release(e->of.any);
     tvi_free(e->name);
   }
   pthread_mutex_destroy(&c->lock);
@@ -150,6 +141,39 @@ tv_status tv_checkpoint_add_key(tv_checkpoint *c, const char *name, tv_key *key)
   return add(c, who, name, (tvi_entry){.kind = TVI_KEY, .of.key = key});
 }
 
+/* An object that is retained if its keeper counts it. */
+static tv_status add_kept(tv_checkpoint *c, const char *who, const char *name, void *object,
+                          const tvi_keeper *keeper) {
+  if (!object) return tvi_null_status(who, keeper->kind);
+  return add(c, who, name, (tvi_entry){.kind = TVI_KEPT, .keeper = keeper, .of.any = object});
+}
+
+tv_status tv_checkpoint_add_average(tv_checkpoint *c, const char *name, tv_average *average) {
+  const tv_status status =
+      add_kept(c, "checkpoint_add_average", name, average, &tvi_average_keeper);
+  if (!status) tv_average_retain(average);
+  return status;
+}
+
+tv_status tv_checkpoint_add_scaler(tv_checkpoint *c, const char *name, tv_scaler *scaler) {
+  const tv_status status = add_kept(c, "checkpoint_add_scaler", name, scaler, &tvi_scaler_keeper);
+  if (!status) tv_scaler_retain(scaler);
+  return status;
+}
+
+tv_status tv_checkpoint_add_lbfgs(tv_checkpoint *c, const char *name, tv_lbfgs *lbfgs) {
+  const tv_status status = add_kept(c, "checkpoint_add_lbfgs", name, lbfgs, &tvi_lbfgs_keeper);
+  if (!status) tv_lbfgs_retain(lbfgs);
+  return status;
+}
+
+tv_status tv_checkpoint_add_plateau(tv_checkpoint *c, const char *name, tv_plateau *plateau) {
+  static const char who[] = "checkpoint_add_plateau";
+  if (plateau && plateau->size != sizeof *plateau)
+    return tvi_options_fit(who, 0, sizeof *plateau) ? TV_EVALUE : tvi_failure();
+  return add_kept(c, who, name, plateau, &tvi_plateau_keeper);
+}
+
 tv_status tv_checkpoint_add_counter(tv_checkpoint *c, const char *name, int64_t *counter) {
   static const char who[] = "checkpoint_add_counter";
   if (!counter) return tvi_null_status(who, "counter");
@@ -183,51 +207,58 @@ tv_status tv_checkpoint_saved_version(tv_checkpoint *c, const char *name, uint64
 
 /* Locks --------------------------------------------------------------------------------------- */
 
-static int compare_addresses(const void *left, const void *right) {
-  const uintptr_t a = *(const uintptr_t *)left, b = *(const uintptr_t *)right;
-  return (a > b) - (a < b);
+static int compare_locks(const void *left, const void *right) {
+  const tvi_object_lock *const a = left, *const b = right;
+  return a->order != b->order ? a->order - b->order : tvi_compare_addresses(&a->lock, &b->lock);
 }
-_Static_assert(sizeof(uintptr_t) == sizeof(void *), "pointers are sorted as numbers");
 
 tv_status tvi_locks_new(tvi_locks *locks, const char *who, const tv_checkpoint *c) {
-  *locks = (tvi_locks){.optimizers = tvi_calloc(c->n, sizeof(void *)),
-                       .variables = tvi_calloc(c->n, sizeof(void *))};
-  if (!locks->optimizers || !locks->variables) {
-    tvi_locks_free(locks);
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory for %d entries", who, c->n);
-  }
-  for (int k = 0; k < c->n; k++) {
+  int n = 0;
+  tv_variable **const variables = tvi_calloc(c->n, sizeof *variables);
+  *locks = (tvi_locks){.objects = tvi_calloc(c->n, sizeof *locks->objects)};
+  tv_status status = TV_OK;
+  if (!locks->objects || !variables)
+    status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d entries", who, c->n);
+  for (int k = 0; k < c->n && !status; k++) {
     const tvi_entry *const e = &c->entries[k];
-    if (e->kind == TVI_OPTIMIZER) locks->optimizers[locks->n_optimizers++] = e->of.optimizer;
-    if (e->kind == TVI_VARIABLE) locks->variables[locks->n_variables++] = e->of.variable;
+    if (e->kind == TVI_VARIABLE) variables[n++] = e->of.variable;
+    if (e->kind == TVI_OPTIMIZER)
+      locks->objects[locks->n++] =
+          (tvi_object_lock){TVI_OPTIMIZER_ORDER, "the optimizer", &e->of.optimizer->lock};
+    if (e->kind == TVI_KEPT && e->keeper->lock)
+      locks->objects[locks->n++] =
+          (tvi_object_lock){e->keeper->order, e->keeper->what, e->keeper->lock(e->of.any)};
   }
-  qsort(locks->optimizers, (size_t)locks->n_optimizers, sizeof(void *), compare_addresses);
-  qsort(locks->variables, (size_t)locks->n_variables, sizeof(void *), compare_addresses);
-  return TV_OK;
+  if (!status) {
+    qsort(locks->objects, (size_t)locks->n, sizeof *locks->objects, compare_locks);
+    status = tvi_together_new(&locks->variables, who, n, variables);
+  }
+  tvi_free(variables);
+  if (status) tvi_locks_free(locks);
+  return status;
 }
 
 void tvi_locks_free(tvi_locks *locks) {
-  tvi_free(locks->optimizers);
-  tvi_free(locks->variables);
-  *locks = (tvi_locks){NULL, NULL, 0, 0};
+  tvi_free(locks->objects);
+  tvi_together_free(&locks->variables);
+  *locks = (tvi_locks){.n = 0};
 }
 
 tv_status tvi_lock_all(const tvi_locks *locks, const char *who) {
-  for (int k = 0; k < locks->n_optimizers; k++) tvi_optimizer_lock(locks->optimizers[k]);
-  for (int k = 0; k < locks->n_variables; k++) {
-    tv_variable *const v = locks->variables[k];
-    if (!pthread_mutex_lock(&v->lock)) continue;
-    const tvi_locks taken = {locks->optimizers, locks->variables, locks->n_optimizers, k};
-    tvi_unlock_all(&taken);
-    return tvi_fail_status(TV_EBUSY, "%s: Variable '%s' is being written by this very thread", who,
-                           v->name);
+  int k = 0;
+  tv_status status = TV_OK;
+  for (; k < locks->n; k++) {
+    status = tvi_lock_take(who, locks->objects[k].what, locks->objects[k].lock);
+    if (status) break;
   }
-  return TV_OK;
+  if (!status) status = tvi_together_lock(&locks->variables, who);
+  while (status && k > 0) pthread_mutex_unlock(locks->objects[--k].lock);
+  return status;
 }
 
 void tvi_unlock_all(const tvi_locks *locks) {
-  for (int k = 0; k < locks->n_variables; k++) pthread_mutex_unlock(&locks->variables[k]->lock);
-  for (int k = 0; k < locks->n_optimizers; k++) tvi_optimizer_unlock(locks->optimizers[k]);
+  tvi_together_unlock(&locks->variables);
+  for (int k = 0; k < locks->n; k++) pthread_mutex_unlock(locks->objects[k].lock);
 }
 
 /* Names --------------------------------------------------------------------------------------- */
@@ -253,12 +284,13 @@ bool tvi_is_safetensors(const char *path) {
 /* Save ---------------------------------------------------------------------------------------- */
 
 /* The arrays of a file, the names tvi_malloc's, the tensors the scope's. */
-typedef struct {
+typedef struct tvi_saving {
   const char *who;
   const tv_checkpoint *c;
   char **names;
   tv_tensor **tensors;
   int64_t n, room;
+  const tvi_entry *entry; /* that a keeper is asked for */
 } gathered;
 
 /* Takes the name over. */
@@ -304,10 +336,40 @@ static bool put_variable(gathered *g, const tvi_entry *e) {
              small(TV_U64, &version, 0, 0));
 }
 
-static const tvi_entry *entry_of(const tv_checkpoint *c, const tv_variable *v) {
-  for (int k = 0; k < c->n; k++)
-    if (c->entries[k].kind == TVI_VARIABLE && c->entries[k].of.variable == v) return &c->entries[k];
-  return NULL;
+/* The name of a Variable of which something keeps a state; NULL: the checkpoint does not hold it.
+ */
+static const char *name_of(const gathered *g, const tvi_entry *e, const tv_variable *v) {
+  for (int k = 0; k < g->c->n; k++)
+    if (g->c->entries[k].kind == TVI_VARIABLE && g->c->entries[k].of.variable == v)
+      return g->c->entries[k].name;
+  return tvi_fail(
+      TV_EVALUE, "%s: %s '%s' keeps state of Variable '%s', which the checkpoint does not hold",
+      g->who, e->kind == TVI_OPTIMIZER ? "optimizer" : e->keeper->kind, e->name, v->name);
+}
+
+bool tvi_save_whole(tvi_saving *g, const char *name, int64_t x) {
+  return put(g, tvi_joined(g->who, g->entry->name, name, NULL), small(TV_I64, &x, 0, 0));
+}
+
+bool tvi_save_real(tvi_saving *g, const char *name, double x) {
+  return put(g, tvi_joined(g->who, g->entry->name, name, NULL), small(TV_F64, &x, 0, 0));
+}
+
+bool tvi_save_whole_of(tvi_saving *g, const tv_variable *v, const char *name, int64_t x) {
+  const char *const of = name_of(g, g->entry, v);
+  return of && put(g, tvi_joined(g->who, g->entry->name, of, name), small(TV_I64, &x, 0, 0));
+}
+
+bool tvi_save_of(tvi_saving *g, const tv_variable *v, const char *name, tv_tensor *x) {
+  const char *const of = name_of(g, g->entry, v);
+  return of &&
+         put(g, tvi_joined(g->who, g->entry->name, of, name), tvi_scope_own(tvi_tensor_alias(x)));
+}
+
+/* What is put back only into an object of the same kind. */
+static bool put_kind(gathered *g, const tvi_entry *e, const char *kind) {
+  return put(g, tvi_joined(g->who, e->name, "kind", NULL),
+             small(TV_U8, kind, 1, (int64_t)strlen(kind)));
 }
 
 /* What an optimizer keeps of one Variable. */
@@ -324,31 +386,42 @@ static bool put_member(gathered *g, const tvi_entry *e, const tv_variable *v) {
     is_done &= has == (slots[j] != NULL);
   }
   if (!is_done || steps == 0) return is_done;
-  const tvi_entry *const of = entry_of(g->c, v);
-  if (!of)
-    return tvi_fail(
-        TV_EVALUE,
-        "%s: optimizer '%s' keeps state of Variable '%s', which the checkpoint does not "
-        "hold",
-        g->who, e->name, v->name);
-  is_done = put(g, tvi_joined(g->who, e->name, of->name, "steps"), small(TV_I64, &steps, 0, 0));
+  const char *const of = name_of(g, e, v);
+  if (!of) return false;
+  is_done = put(g, tvi_joined(g->who, e->name, of, "steps"), small(TV_I64, &steps, 0, 0));
   for (int j = 0; j < n_slots && is_done; j++)
     if (slots[j])
-      is_done =
-          put(g, tvi_joined(g->who, e->name, of->name, tvi_optimizer_slot_name(o, j)), slots[j]);
+      is_done = put(g, tvi_joined(g->who, e->name, of, tvi_optimizer_slot_name(o, j)), slots[j]);
+  const double otherwise[TVI_GROUP_NUMBERS] = {1, o->with.weight_decay, o->with.decoupled_decay};
+  for (int j = 0; j < TVI_GROUP_NUMBERS && is_done; j++) {
+    const double x = tvi_group_number(o, v, j);
+    if (x != otherwise[j])
+      is_done = put(g, tvi_joined(g->who, e->name, of, tvi_group_name(j)), small(TV_F64, &x, 0, 0));
+  }
+  return is_done;
+}
+
+/* Those that are not 0, and weight_decay: that it is there says that settings were saved. */
+static bool put_settings(gathered *g, const tvi_entry *e) {
+  bool is_done = true;
+  for (int k = 0; k < tvi_optimizer_n_numbers() && is_done; k++) {
+    const char *const name = tvi_optimizer_number_name(k);
+    const double x = tvi_optimizer_number(e->of.optimizer, k);
+    if (x != 0 || !strcmp(name, "weight_decay"))
+      is_done = put(g, tvi_joined(g->who, e->name, "settings", name), small(TV_F64, &x, 0, 0));
+  }
   return is_done;
 }
 
 static bool put_optimizer(gathered *g, const tvi_entry *e) {
   tv_optimizer *const o = e->of.optimizer;
-  const char *const kind = tvi_optimizer_kind(o);
   const int64_t steps = tvi_optimizer_steps(o);
   const double rate = tvi_optimizer_learning_rate(o);
   bool is_done =
-      put(g, tvi_joined(g->who, e->name, "kind", NULL),
-          small(TV_U8, kind, 1, (int64_t)strlen(kind))) &&
+      put_kind(g, e, tvi_optimizer_kind(o)) &&
       put(g, tvi_joined(g->who, e->name, "steps", NULL), small(TV_I64, &steps, 0, 0)) &&
-      put(g, tvi_joined(g->who, e->name, "learning_rate", NULL), small(TV_F64, &rate, 0, 0));
+      put(g, tvi_joined(g->who, e->name, "learning_rate", NULL), small(TV_F64, &rate, 0, 0)) &&
+      put_settings(g, e);
   for (int k = 0; k < tvi_optimizer_n_variables(o) && is_done; k++)
     is_done = put_member(g, e, tvi_optimizer_variable(o, k));
   return is_done;
@@ -363,6 +436,9 @@ static bool put_entry(gathered *g, const tvi_entry *e) {
     case TVI_KEY:
       return put(g, copied(g->who, e->name),
                  small(TV_U64, (const uint64_t[]){e->of.key->seed, e->of.key->stream}, 1, 2));
+    case TVI_KEPT:
+      g->entry = e;
+      return put_kind(g, e, e->keeper->kind) && e->keeper->save(e->of.any, g);
     case TVI_COUNTER:
       return put(g, copied(g->who, e->name), small(TV_I64, e->of.counter, 0, 0));
     default:

@@ -7,10 +7,13 @@
 #include <stdatomic.h>
 #include <tensorvar/checkpoint.h>
 
+#include "together.h"
+
 #define TVI_CHECKPOINT_OWN "__tensorvar__/" /* what names of our own begin with */
 
 typedef struct tvi_entry {
-  enum { TVI_VARIABLE, TVI_OPTIMIZER, TVI_KEY, TVI_COUNTER, TVI_NUMBER } kind;
+  enum { TVI_VARIABLE, TVI_OPTIMIZER, TVI_KEY, TVI_COUNTER, TVI_NUMBER, TVI_KEPT } kind;
+  const struct tvi_keeper *keeper; /* of TVI_KEPT; see kept.h */
   char *name;
   union {
     tv_variable *variable;   /* retained */
@@ -31,16 +34,24 @@ struct tv_checkpoint {
   int n, room;
 };
 
-/* The optimizers and Variables of a checkpoint in the order in which they are locked. */
+/* A lock of an object, and whose it is in failures. */
+typedef struct {
+  int order; /* of its kind among the kinds */
+  const char *what;
+  pthread_mutex_t *lock;
+} tvi_object_lock;
+
+/* The objects and Variables of a checkpoint in the order in which they are locked: an L-BFGS, whose
+ * loss may step optimizers; optimizers; averages; each by rising address. */
 typedef struct tvi_locks {
-  tv_optimizer **optimizers;
-  tv_variable **variables;
-  int n_optimizers, n_variables;
+  int n;
+  tvi_object_lock *objects; /* [n] */
+  tvi_together variables;
 } tvi_locks;
 
 tv_status tvi_locks_new(tvi_locks *locks, const char *who, const tv_checkpoint *c);
 void tvi_locks_free(tvi_locks *locks);
-/* TV_EBUSY if this thread has one of the Variables already; then none is locked. */
+/* TV_EBUSY if this thread has one of them already; then none is locked. */
 tv_status tvi_lock_all(const tvi_locks *locks, const char *who);
 /* The checkpoint's own. TV_EBUSY if this thread has it: a callback asks for it. */
 tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c);

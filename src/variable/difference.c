@@ -5,8 +5,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <tensorvar/ops.h>
+#include <tensorvar/print.h>
 
 #include "io/file.h"
+#include "kept.h"
 #include "memory.h"
 #include "optimizer.h"
 #include "status.h"
@@ -79,7 +82,9 @@ static tvi_want *add(tvi_restoring *r, char *name, tvi_role what, int entry) {
       [TVI_WANT_KIND] = TV_U8,          [TVI_WANT_STEPS] = TV_I64,
       [TVI_WANT_RATE] = TV_F64,         [TVI_WANT_MEMBER_STEPS] = TV_I64,
       [TVI_WANT_SLOT] = TV_DTYPE_NONE,  [TVI_WANT_KEY] = TV_U64,
-      [TVI_WANT_COUNTER] = TV_I64,      [TVI_WANT_NUMBER] = TV_F64};
+      [TVI_WANT_COUNTER] = TV_I64,      [TVI_WANT_NUMBER] = TV_F64,
+      [TVI_WANT_WHOLE] = TV_I64,        [TVI_WANT_REAL] = TV_F64,
+      [TVI_WANT_SETTING] = TV_F64};
   tvi_want *const w = &r->wants[r->n++];
   *w = (tvi_want){
       .name = name, .what = what, .entry = entry, .dtype = dtypes[what], .layout = TV_NPY_LAYOUT};
@@ -106,6 +111,21 @@ static bool want_variable(tvi_restoring *r, int k) {
   return add(r, version, TVI_WANT_VERSION, k);
 }
 
+/* What the file says of a setting, if anything: a file of an earlier release says nothing. The name
+ * is taken over. */
+static bool want_setting(tvi_restoring *r, int k, char *name, tv_variable *of, int slot) {
+  if (!name) return false;
+  if (!archive_has(&r->file, name)) {
+    tvi_free(name);
+    return true;
+  }
+  tvi_want *const w = add(r, name, TVI_WANT_SETTING, k);
+  if (!w) return false;
+  w->of = of;
+  w->slot = slot;
+  return true;
+}
+
 /* What the file keeps of a Variable, if anything. */
 static bool want_member(tvi_restoring *r, int k, const tvi_entry *of) {
   const tvi_entry *const e = &r->c->entries[k];
@@ -126,7 +146,11 @@ static bool want_member(tvi_restoring *r, int k, const tvi_entry *of) {
     w->slot = j;
     w->dtype = tvi_optimizer_slot_dtype(e->of.optimizer, of->of.variable, j);
   }
-  return true;
+  bool is_done = true;
+  for (int j = 0; j < TVI_GROUP_NUMBERS && is_done; j++)
+    is_done = want_setting(r, k, tvi_joined(r->who, e->name, of->name, tvi_group_name(j)),
+                           of->of.variable, j);
+  return is_done;
 }
 
 static bool want_optimizer(tvi_restoring *r, int k) {
@@ -134,9 +158,39 @@ static bool want_optimizer(tvi_restoring *r, int k) {
   bool is_done = add(r, tvi_joined(r->who, name, "kind", NULL), TVI_WANT_KIND, k) &&
                  add(r, tvi_joined(r->who, name, "steps", NULL), TVI_WANT_STEPS, k) &&
                  add(r, tvi_joined(r->who, name, "learning_rate", NULL), TVI_WANT_RATE, k);
+  for (int j = 0; j < tvi_optimizer_n_numbers() && is_done; j++)
+    is_done = want_setting(r, k, tvi_joined(r->who, name, "settings", tvi_optimizer_number_name(j)),
+                           NULL, j);
   for (int i = 0; i < r->c->n && is_done; i++)
     if (r->c->entries[i].kind == TVI_VARIABLE) is_done = want_member(r, k, &r->c->entries[i]);
   return is_done;
+}
+
+bool tvi_restoring_has(const tvi_restoring *r, const tvi_entry *entry, const tvi_entry *of,
+                       const char *name, bool *has) {
+  char *const joined = tvi_joined(r->who, entry->name, of ? of->name : name, of ? name : NULL);
+  *has = joined && archive_has(&r->file, joined);
+  tvi_free(joined);
+  return joined != NULL;
+}
+
+bool tvi_restoring_want(tvi_restoring *r, const tvi_entry *entry, const tvi_entry *of,
+                        const char *name, tvi_role what, int slot) {
+  tvi_want *const w =
+      add(r, tvi_joined(r->who, entry->name, of ? of->name : name, of ? name : NULL), what,
+          (int)(entry - r->c->entries));
+  if (!w) return false;
+  w->slot = slot;
+  if (!of) return true;
+  w->of = of->of.variable;
+  if (what == TVI_WANT_SLOT) w->dtype = tvi_slot_dtype((tvi_slot_kind){NULL, false}, w->of->dtype);
+  return true;
+}
+
+static bool want_kept(tvi_restoring *r, int k) {
+  const tvi_entry *const e = &r->c->entries[k];
+  return add(r, tvi_joined(r->who, e->name, "kind", NULL), TVI_WANT_KIND, k) &&
+         e->keeper->want(e->of.any, r, e);
 }
 
 static bool want_all(tvi_restoring *r) {
@@ -151,6 +205,8 @@ static bool want_all(tvi_restoring *r) {
       is_done = want_variable(r, k);
     else if (e->kind == TVI_OPTIMIZER)
       is_done = want_optimizer(r, k);
+    else if (e->kind == TVI_KEPT)
+      is_done = want_kept(r, k);
     else
       is_done = add(r, plain(r, e->name),
                     e->kind == TVI_KEY       ? TVI_WANT_KEY
@@ -176,8 +232,8 @@ void tvi_restoring_tell(tvi_restoring *r, tv_checkpoint_event event, const char 
  */
 static void differ(tvi_restoring *r, bool is_refused, tv_checkpoint_event event, const char *name,
                    const char *text) {
-  static const char *const words[] = {"",         "missing",  "unexpected",
-                                      "shape of", "dtype of", "kind of"};
+  static const char *const words[] = {"",         "missing", "unexpected", "shape of",
+                                      "dtype of", "kind of", "setting"};
   enum { MOST_LISTED = 280 };
   char shown[72];
   tvi_restoring_tell(r, event, name, text);
@@ -269,9 +325,11 @@ static void check_dtype(tvi_restoring *r, const tvi_want *w) {
 }
 
 /* The kind is compared when it has the dtype and rank of one. */
-static bool check_kind(tvi_restoring *r, const tvi_want *w) {
+static bool check_kind(tvi_restoring *r, tvi_want *w) {
   char there[64], text[160];
-  const char *const kind = tvi_optimizer_kind(r->c->entries[w->entry].of.optimizer);
+  const tvi_entry *const e = &r->c->entries[w->entry];
+  const char *const kind =
+      e->kind == TVI_KEPT ? e->keeper->kind : tvi_optimizer_kind(e->of.optimizer);
   if (w->layout.dtype != TV_U8 || w->layout.rank != 1) return true;
   tv_tensor *const x = tvi_archive_read(&r->file, w->name, TV_CPU);
   const char *const found = x ? tv_tensor_data(x) : NULL;
@@ -280,7 +338,94 @@ static bool check_kind(tvi_restoring *r, const tvi_want *w) {
   if (n == strlen(kind) && !memcmp(found, kind, n)) return true;
   difference(text, sizeof text, tvi_escape(there, sizeof there, found ? found : "", n), kind);
   differ(r, true, TV_CHECKPOINT_KIND, w->name, text);
+  w->is_other = true;
   return true;
+}
+
+/* Settings ------------------------------------------------------------------------------------ */
+
+static void check_setting(tvi_restoring *r, const char *name, double there, double here) {
+  char left[64] = "?", right[64] = "?", text[160];
+  if (there == here) return;
+  tv_format(tv_scalar_real(there), TV_STR, left, sizeof left);
+  tv_format(tv_scalar_real(here), TV_STR, right, sizeof right);
+  difference(text, sizeof text, left, right);
+  differ(r, !r->o.allow_settings, TV_CHECKPOINT_SETTING, name, text);
+}
+
+/* The file's want of a setting, and what it says; NULL: it does not say. `after`: the want behind
+ * which those of the same Variable are; -1: of the optimizer itself. */
+static bool setting_of(tvi_restoring *r, int k, int64_t after, int slot, tvi_want **found,
+                       double *there) {
+  const tv_variable *const of = after < 0 ? NULL : r->wants[after].of;
+  *found = NULL;
+  for (int64_t i = after + 1; i < r->n; i++) {
+    tvi_want *const w = &r->wants[i];
+    if (of && (w->entry != k || w->of != of)) break;
+    if (w->entry != k || w->what != TVI_WANT_SETTING || w->of != of || w->slot != slot) continue;
+    *found = w;
+    w->is_other = w->layout.dtype != TV_F64 || w->layout.rank != 0;
+    return w->is_other || !tv_item_f64(tvi_archive_read(&r->file, w->name, TV_CPU), there);
+  }
+  return true;
+}
+
+/* One setting. Where the file does not say, it means `otherwise`, which is compared unless what is
+ * here is `own`: that of a Variable in no group has been told already. *there: what the file says.
+ */
+static bool compare_setting(tvi_restoring *r, int k, int64_t after, int slot, char *name,
+                            double otherwise, double own, double here, double *there) {
+  tvi_want *w = NULL;
+  *there = otherwise;
+  const bool is_done = name && setting_of(r, k, after, slot, &w, there);
+  const bool is_compared = w ? !w->is_other : here != own;
+  if (is_done && is_compared) check_setting(r, name, *there, here);
+  if (w) w->is_other = *there != here;
+  tvi_free(name);
+  return is_done;
+}
+
+/* Of a Variable's group; `otherwise` is what the file says of those outside of groups. */
+static bool compare_group(tvi_restoring *r, int k, const tvi_want *steps, const double *otherwise) {
+  tv_optimizer *const o = r->c->entries[k].of.optimizer;
+  const int n = (int)(strlen(steps->name) - strlen("/steps"));
+  double here[TVI_GROUP_NUMBERS], there;
+  const double own[TVI_GROUP_NUMBERS] = {1, o->with.weight_decay, o->with.decoupled_decay};
+  if (tvi_optimizer_lock(r->who, o)) return false;
+  for (int j = 0; j < TVI_GROUP_NUMBERS; j++) here[j] = tvi_group_number(o, steps->of, j);
+  tvi_optimizer_unlock(o);
+  char *const of = tvi_malloc(n + 1);
+  if (!of) return tvi_fail(TV_ENOMEM, "%s: no memory for a name", r->who);
+  memcpy(of, steps->name, (size_t)n);
+  of[n] = '\0';
+  bool is_done = true;
+  for (int j = 0; j < TVI_GROUP_NUMBERS && is_done; j++)
+    is_done =
+        compare_setting(r, k, steps - r->wants, j, tvi_joined(r->who, of, tvi_group_name(j), NULL),
+                        otherwise[j], own[j], here[j], &there);
+  tvi_free(of);
+  return is_done;
+}
+
+/* Of the optimizer, then of every Variable that the file keeps something of. weight_decay is always
+ * there: without it the file says nothing of settings. */
+static bool compare_settings(tvi_restoring *r, int k) {
+  const tvi_entry *const e = &r->c->entries[k];
+  const tv_optimizer *const o = e->of.optimizer;
+  double of_groups[TVI_GROUP_NUMBERS] = {1, 0, 0}, there; /* where the file does not say */
+  bool is_told = false;
+  bool is_done = tvi_restoring_has(r, e, NULL, "settings/weight_decay", &is_told);
+  for (int j = 0; j < tvi_optimizer_n_numbers() && is_done && is_told; j++) {
+    const char *const name = tvi_optimizer_number_name(j);
+    is_done = compare_setting(r, k, -1, j, tvi_joined(r->who, e->name, "settings", name), 0, 0,
+                              tvi_optimizer_number(o, j), &there);
+    for (int i = 0; i < TVI_GROUP_NUMBERS; i++)
+      if (!strcmp(name, tvi_group_name(i))) of_groups[i] = there;
+  }
+  for (int64_t i = 0; i < r->n && is_done && is_told; i++)
+    if (r->wants[i].entry == k && r->wants[i].what == TVI_WANT_MEMBER_STEPS)
+      is_done = compare_group(r, k, &r->wants[i], of_groups);
+  return is_done;
 }
 
 /* What is missing, and of another shape, dtype or kind. Two passes: slots ask for their Variable.
@@ -299,7 +444,11 @@ static bool compare_wants(tvi_restoring *r) {
     if (!w->is_there || r->is_left[w->entry]) continue;
     check_shape(r, w);
     check_dtype(r, w);
-    if (w->what == TVI_WANT_KIND && !check_kind(r, w)) return false;
+    if (w->what != TVI_WANT_KIND) continue;
+    if (!check_kind(r, w)) return false;
+    if (!w->is_other && r->c->entries[w->entry].kind == TVI_OPTIMIZER &&
+        !compare_settings(r, w->entry))
+      return false;
   }
   return true;
 }

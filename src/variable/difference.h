@@ -31,6 +31,9 @@ typedef enum {
   TVI_WANT_KEY,
   TVI_WANT_COUNTER,
   TVI_WANT_NUMBER,
+  TVI_WANT_WHOLE,   /* of an object with a keeper: int64, */
+  TVI_WANT_REAL,    /* float64 */
+  TVI_WANT_SETTING, /* of an optimizer, or of a Variable's group: compared, not put back */
 } tvi_role;
 
 /* An array that the collection wants from the file. */
@@ -39,15 +42,16 @@ typedef struct {
   tvi_role what;
   int entry;       /* of the checkpoint */
   tv_variable *of; /* whose steps or slot it is */
-  int slot;
-  tv_dtype dtype; /* here; what is read is converted to it */
+  int slot;        /* which; what a keeper knows it by */
+  tv_dtype dtype;  /* here; what is read is converted to it */
   bool is_there;
+  bool is_other;        /* a kind or setting that differs */
   tv_npy_layout layout; /* in the file */
   tv_tensor *x;         /* the scope's */
   tv_tensor *n_moved;   /* by the constraint; retained until committed */
 } tvi_want;
 
-typedef struct {
+typedef struct tvi_restoring {
   const char *who;
   tv_checkpoint *c;
   tv_checkpoint_options o;
@@ -68,5 +72,12 @@ bool tvi_restoring_compare(tvi_restoring *r);
 bool tvi_want_fits(const tvi_restoring *r, const tvi_want *w);
 void tvi_restoring_tell(tvi_restoring *r, tv_checkpoint_event event, const char *name,
                         const char *text);
+
+/* For keepers: whether the file has entry/name, or entry/of/name; and to want it. `of` is an entry
+ * that is a Variable; NULL: none. */
+bool tvi_restoring_has(const tvi_restoring *r, const tvi_entry *entry, const tvi_entry *of,
+                       const char *name, bool *has);
+bool tvi_restoring_want(tvi_restoring *r, const tvi_entry *entry, const tvi_entry *of,
+                        const char *name, tvi_role what, int slot);
 
 #endif

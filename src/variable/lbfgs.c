@@ -2,11 +2,10 @@
  * L-BFGS. A step works on a copy of what is kept (vectors are counted, so a copy is cheap) and puts
  * it in place when it has succeeded; the values from before are held until then, and going back to
  * them takes nothing that can fail. */
+#include "lbfgs.h"
+
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <tensorvar/lbfgs.h>
 #include <tensorvar/ops.h>
 
 #include "memory.h"
@@ -15,34 +14,13 @@
 #include "status.h"
 #include "tally.h"
 #include "thread.h"
+#include "together.h"
 #include "variable.h"
-#include "vector.h"
 
 static const char who[] = "lbfgs_step";
 
-/* Changes of the gradient and of the values, y and s, and 1 / (y . s). */
-typedef struct {
-  tvi_vector *y, *s;
-  double inverse;
-} pair;
-
-/* What is kept from iteration to iteration. */
-typedef struct {
-  int n_pairs;
-  pair *pairs;                      /* [history], oldest first */
-  tvi_vector *direction, *gradient; /* of the last iteration */
-  double length, scale;             /* along the direction; of the first guess of the inverse */
-  int64_t iterations, evaluations;
-} memory;
-
-struct tv_lbfgs {
-  _Atomic int64_t count;
-  tv_lbfgs_options options;
-  pthread_mutex_t lock; /* guards what follows; held in a step */
-  int n;
-  tv_variable **variables; /* [n], retained; NULL before the first step */
-  memory kept;
-};
+typedef tvi_pair pair;
+typedef tvi_lbfgs_memory memory;
 
 /* Make ----------------------------------------------------------------------------------------- */
 
@@ -62,7 +40,7 @@ tv_lbfgs *tv_lbfgs_new(const tv_lbfgs_options *options) {
     return tvi_fail(TV_EVALUE, "%s: iterations or history is below 1", name);
   if (o.evaluations == 0) o.evaluations = (int)((int64_t)o.iterations * 5 / 4);
   tv_lbfgs *const l = tvi_calloc(1, sizeof *l);
-  if (!l || pthread_mutex_init(&l->lock, NULL)) {
+  if (!l || !tvi_lock_make(&l->lock)) {
     tvi_free(l);
     return tvi_fail(TV_ENOMEM, "%s: no memory", name);
   }
@@ -77,7 +55,7 @@ static void forget_pair(pair *p) {
   tvi_vector_release(p->s);
 }
 
-static void forget(memory *m) {
+void tvi_lbfgs_forget(memory *m) {
   for (int k = 0; k < m->n_pairs; k++) forget_pair(&m->pairs[k]);
   tvi_free(m->pairs);
   tvi_vector_release(m->direction);
@@ -106,23 +84,25 @@ void tv_lbfgs_release(tv_lbfgs *l) {
   if (!l || atomic_fetch_sub_explicit(&l->count, 1, memory_order_acq_rel) != 1) return;
   for (int k = 0; k < l->n; k++) tv_variable_release(l->variables[k]);
   tvi_free(l->variables);
-  forget(&l->kept);
+  tvi_lbfgs_forget(&l->kept);
   pthread_mutex_destroy(&l->lock);
   tvi_free(l);
   tvi_count(TVI_LIVE, -1);
 }
 
+static tv_status lock(const char *name, tv_lbfgs *l) {
+  return tvi_lock_take(name, "the L-BFGS", &l->lock);
+}
+
 int64_t tv_lbfgs_iterations(tv_lbfgs *l) {
-  if (!l) return 0;
-  pthread_mutex_lock(&l->lock);
+  if (!l || lock("lbfgs_iterations", l)) return 0;
   const int64_t iterations = l->kept.iterations;
   pthread_mutex_unlock(&l->lock);
   return iterations;
 }
 
 int64_t tv_lbfgs_evaluations(tv_lbfgs *l) {
-  if (!l) return 0;
-  pthread_mutex_lock(&l->lock);
+  if (!l || lock("lbfgs_evaluations", l)) return 0;
   const int64_t evaluations = l->kept.evaluations;
   pthread_mutex_unlock(&l->lock);
   return evaluations;
@@ -135,44 +115,28 @@ typedef struct {
   const tv_lbfgs_options *options;
   int n;
   tv_variable *const *variables;
-  tv_variable **sorted; /* by rising address */
+  tvi_together together;
   tv_loss_callback callback;
   void *user;
   int64_t evaluations;
 } search;
 
-static bool sort_by_address(search *s) {
-  for (int k = 0; k < s->n; k++) {
-    int at = k;
-    for (; at && (uintptr_t)s->sorted[at - 1] > (uintptr_t)s->variables[k]; at--)
-      s->sorted[at] = s->sorted[at - 1];
-    if (at && s->sorted[at - 1] == s->variables[k])
-      return tvi_fail(TV_EVALUE, "%s: Variable '%s' is given twice", who, s->variables[k]->name);
-    s->sorted[at] = s->variables[k];
-  }
-  return true;
-}
-
-static void lock_all(const search *s) {
-  for (int k = 0; k < s->n; k++) pthread_mutex_lock(&s->sorted[k]->lock);
-}
-static void unlock_all(const search *s) {
-  for (int k = 0; k < s->n; k++) pthread_mutex_unlock(&s->sorted[k]->lock);
-}
-
 static tv_dtype inside(tv_dtype dtype) {
   return tvi_slot_dtype((tvi_slot_kind){NULL, false}, dtype);
 }
 
-/* Make these heads the values, as far as Variables are not mapped; what they were is released. */
+/* Make these heads the values, as far as Variables are not mapped; what they were is released. The
+ * locks can be had: this thread held none of them when the step began. */
 static void put(const search *s, tvi_vector *heads) {
-  lock_all(s);
-  tvi_swaps_take(s->n, s->sorted);
-  for (int k = 0; k < s->n; k++)
+  const bool is_locked = !tvi_together_lock(&s->together, who);
+  if (is_locked) tvi_swaps_take(s->n, s->together.sorted);
+  for (int k = 0; k < s->n && is_locked; k++)
     if (s->variables[k]->mapping == TVI_NOT_MAPPED)
       heads->x[k] = tvi_variable_put(s->variables[k], heads->x[k], who, NULL);
-  tvi_swaps_give(s->n, s->sorted);
-  unlock_all(s);
+  if (is_locked) {
+    tvi_swaps_give(s->n, s->together.sorted);
+    tvi_together_unlock(&s->together);
+  }
   tvi_vector_release(heads);
 }
 
@@ -185,9 +149,10 @@ static bool write(const search *s, const tvi_vector *point) {
     heads->x[k] = tvi_tensor_copy(who, point->x[k], v->dtype, v->device);
     is_done = heads->x[k] != NULL;
   }
-  lock_all(s);
+  const bool is_locked = is_done && !tvi_together_lock(&s->together, who);
+  is_done = is_locked;
   for (int k = 0; k < s->n && is_done; k++) is_done = !tvi_variable_writable(who, s->variables[k]);
-  unlock_all(s);
+  if (is_locked) tvi_together_unlock(&s->together);
   if (is_done)
     put(s, heads);
   else
@@ -495,8 +460,8 @@ static bool run(search *s, memory *m, const tvi_vector *before, double *loss) {
 /* Heads of the values as they are; none of the Variables is constrained, or mapped. */
 static tvi_vector *values_of(const search *s) {
   tvi_vector *const heads = tvi_vector_new(who, s->n);
-  bool is_done = heads != NULL;
-  lock_all(s);
+  const bool is_locked = heads && !tvi_together_lock(&s->together, who);
+  bool is_done = is_locked;
   for (int k = 0; k < s->n && is_done; k++) {
     tv_variable *const v = s->variables[k];
     if (!tvi_is_inexact(v->dtype))
@@ -507,7 +472,7 @@ static tvi_vector *values_of(const search *s) {
     else
       is_done = !tvi_variable_writable(who, v) && (heads->x[k] = tvi_tensor_alias(v->value));
   }
-  unlock_all(s);
+  if (is_locked) tvi_together_unlock(&s->together);
   if (is_done) return heads;
   tvi_vector_release(heads);
   return NULL;
@@ -528,17 +493,17 @@ static bool knows(tv_lbfgs *l, int n, tv_variable *const *variables) {
 
 static bool step(tv_lbfgs *l, search *s, double *loss) {
   memory next = {0};
-  tvi_vector *const before = sort_by_address(s) ? values_of(s) : NULL;
+  tvi_vector *const before = values_of(s);
   if (!before) return false;
   const bool is_done = knows(l, s->n, s->variables) && copy(&l->kept, l->options.history, &next) &&
                        run(s, &next, before, loss);
   if (is_done) {
     memory old = l->kept;
     l->kept = next;
-    forget(&old);
+    tvi_lbfgs_forget(&old);
     tvi_vector_release(before);
   } else {
-    forget(&next);
+    tvi_lbfgs_forget(&next);
     put(s, before);
   }
   return is_done;
@@ -552,17 +517,14 @@ tv_status tv_lbfgs_step(tv_lbfgs *l, int n, tv_variable *const *variables,
   if (!variables || !callback) return tvi_null_status(who, variables ? "callback" : "variables");
   for (int k = 0; k < n; k++)
     if (!variables[k]) return tvi_null_status(who, "a Variable");
-  search s = {.options = &l->options,
-              .n = n,
-              .variables = variables,
-              .callback = callback,
-              .user = user,
-              .sorted = tvi_calloc(n, sizeof(tv_variable *))};
-  if (!s.sorted) return tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
-  pthread_mutex_lock(&l->lock);
-  const bool is_done = step(l, &s, &first);
-  pthread_mutex_unlock(&l->lock);
-  tvi_free(s.sorted);
+  search s = {
+      .options = &l->options, .n = n, .variables = variables, .callback = callback, .user = user};
+  tv_status status = tvi_together_new(&s.together, who, n, variables);
+  if (status) return status;
+  status = lock(who, l);
+  const bool is_done = !status && step(l, &s, &first);
+  if (!status) pthread_mutex_unlock(&l->lock);
+  tvi_together_free(&s.together);
   if (!is_done) return tvi_failure();
   if (loss) *loss = first;
   return TV_OK;

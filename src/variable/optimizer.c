@@ -11,6 +11,7 @@
 #include "scope.h"
 #include "status.h"
 #include "tally.h"
+#include "together.h"
 #include "variable.h"
 
 /* Make --------------------------------------------------------------------------------------- */
@@ -42,7 +43,7 @@ static tv_optimizer *optimizer_new(const char *who, const tvi_method *method, do
       !is_rate_named(who, "decoupled_decay", with->decoupled_decay))
     return NULL;
   tv_optimizer *const o = tvi_calloc(1, sizeof *o);
-  if (!o || pthread_mutex_init(&o->lock, NULL)) {
+  if (!o || !tvi_lock_make(&o->lock)) {
     tvi_free(o);
     return tvi_fail(TV_ENOMEM, "%s: no memory", who);
   }
@@ -190,8 +191,7 @@ void tv_optimizer_release(tv_optimizer *o) {
 /* Ask and change ------------------------------------------------------------------------------ */
 
 int64_t tv_optimizer_steps(tv_optimizer *o) {
-  if (!o) return 0;
-  pthread_mutex_lock(&o->lock);
+  if (!o || tvi_optimizer_lock("optimizer_steps", o)) return 0;
   const int64_t steps = o->steps;
   pthread_mutex_unlock(&o->lock);
   return steps;
@@ -200,7 +200,7 @@ int64_t tv_optimizer_steps(tv_optimizer *o) {
 double tv_optimizer_learning_rate(tv_optimizer *o) {
   if (!o) return 0;
   double rate = (double)NAN;
-  pthread_mutex_lock(&o->lock);
+  if (tvi_optimizer_lock("optimizer_learning_rate", o)) return rate;
   tvi_optimizer_rate(o, &rate);
   pthread_mutex_unlock(&o->lock);
   return rate;
@@ -211,7 +211,8 @@ tv_status tv_optimizer_set_learning_rate(tv_optimizer *o, double rate) {
   if (!is_rate(rate))
     return tvi_fail_status(TV_EVALUE,
                            "optimizer_set_learning_rate: rate is negative or not finite");
-  pthread_mutex_lock(&o->lock);
+  const tv_status status = tvi_optimizer_lock("optimizer_set_learning_rate", o);
+  if (status) return status;
   o->learning_rate = rate;
   tv_schedule *const old = o->schedule;
   o->schedule = NULL;
@@ -230,9 +231,12 @@ tv_status tv_optimizer_set_schedule(tv_optimizer *o, const tv_schedule *schedule
   if (!o) return tvi_null_status(who, "optimizer");
   tv_schedule *const copy = schedule ? tvi_schedule_copy(who, schedule) : NULL;
   if (schedule && !copy) return tvi_failure();
-  pthread_mutex_lock(&o->lock);
+  tv_status status = tvi_optimizer_lock(who, o);
+  if (status) {
+    tvi_free(copy);
+    return status;
+  }
   double rate = o->learning_rate;
-  tv_status status = TV_OK;
   tv_schedule *old = copy;
   if (!copy) status = tvi_optimizer_rate(o, &rate);
   if (!status) {
@@ -258,8 +262,9 @@ tv_status tv_optimizer_set_group(tv_optimizer *o, int n, tv_variable *const *var
   if (!is_rate_named(who, "rate_factor", given.rate_factor)) return TV_EVALUE;
   if (!isfinite(given.weight_decay) || !isfinite(given.decoupled_decay))
     return tvi_fail_status(TV_EVALUE, "%s: weight_decay or decoupled_decay is not finite", who);
-  pthread_mutex_lock(&o->lock);
-  const tv_status status = tvi_optimizer_reserve(o, n);
+  tv_status status = tvi_optimizer_lock(who, o);
+  if (status) return status;
+  status = tvi_optimizer_reserve(o, n);
   for (int k = 0; k < n && !status; k++) {
     tvi_member *const member = tvi_optimizer_member(o, variables[k], k);
     member->rate_factor = given.rate_factor;
@@ -280,7 +285,7 @@ tv_tensor *tv_optimizer_slot(tv_optimizer *o, tv_variable *variable, const char 
   while (at < o->n_slots && strcmp(o->slots[at].name, name)) at++;
   if (at == o->n_slots)
     return tvi_fail(TV_EVALUE, "%s: %s as it is set keeps no %s", who, o->method->kind, name);
-  pthread_mutex_lock(&o->lock);
+  if (tvi_optimizer_lock(who, o)) return NULL;
   const tvi_member *const member = tvi_optimizer_find(o, variable, 0);
   const bool is_there = member && member->slot[at];
   tv_tensor *const snapshot = is_there ? tvi_tensor_alias(member->slot[at]) : NULL;
@@ -321,7 +326,9 @@ tvi_member *tvi_optimizer_member(tv_optimizer *o, tv_variable *variable, int nea
 
 /* For checkpoints ------------------------------------------------------------------------------ */
 
-void tvi_optimizer_lock(tv_optimizer *o) { pthread_mutex_lock(&o->lock); }
+tv_status tvi_optimizer_lock(const char *who, tv_optimizer *o) {
+  return tvi_lock_take(who, "the optimizer", &o->lock);
+}
 void tvi_optimizer_unlock(tv_optimizer *o) { pthread_mutex_unlock(&o->lock); }
 
 const char *tvi_optimizer_kind(const tv_optimizer *o) { return o->method->kind; }
@@ -343,6 +350,15 @@ double tvi_optimizer_number(const tv_optimizer *o, int k) {
   double number;
   memcpy(&number, (const char *)&o->with + numbers[k].at, sizeof number);
   return number;
+}
+
+static const char *const group_names[] = {"rate_factor", "weight_decay", "decoupled_decay"};
+const char *tvi_group_name(int k) { return group_names[k]; }
+double tvi_group_number(tv_optimizer *o, const tv_variable *variable, int k) {
+  const tvi_member *const m = tvi_optimizer_find(o, variable, 0);
+  const double all[] = {m ? m->rate_factor : 1, m ? m->weight_decay : o->with.weight_decay,
+                        m ? m->decoupled_decay : o->with.decoupled_decay};
+  return all[k];
 }
 
 int64_t tvi_optimizer_steps(const tv_optimizer *o) { return o->steps; }

@@ -109,7 +109,8 @@ tvi_member *tvi_optimizer_member(tv_optimizer *o, tv_variable *variable, int nea
 
 /* For checkpoints ------------------------------------------------------------------------------ */
 
-void tvi_optimizer_lock(tv_optimizer *o);
+/* TV_EBUSY: this thread has it, for a callback of a step asks. */
+tv_status tvi_optimizer_lock(const char *who, tv_optimizer *o);
 void tvi_optimizer_unlock(tv_optimizer *o);
 
 /* These never change: "sgd", "adam"; "exp_avg", "exp_avg_sq"; and the options as named numbers,
@@ -122,9 +123,14 @@ tv_dtype tvi_optimizer_slot_dtype(const tv_optimizer *o, const tv_variable *vari
 int tvi_optimizer_n_numbers(void);
 const char *tvi_optimizer_number_name(int k);
 double tvi_optimizer_number(const tv_optimizer *o, int k);
+/* What a group may set for its Variables: "rate_factor", "weight_decay", "decoupled_decay". */
+enum { TVI_GROUP_NUMBERS = 3 };
+const char *tvi_group_name(int k);
 
 /* With the lock held, and those of the Variables. */
 
+/* Of a Variable, in a group or not, met or not. */
+double tvi_group_number(tv_optimizer *o, const tv_variable *variable, int k);
 int64_t tvi_optimizer_steps(const tv_optimizer *o);
 double tvi_optimizer_learning_rate(const tv_optimizer *o);
 /* The Variables that it has met, in the order of meeting. */

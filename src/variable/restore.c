@@ -8,6 +8,7 @@
 
 #include "difference.h"
 #include "io/file.h"
+#include "kept.h"
 #include "memory.h"
 #include "optimizer.h"
 #include "scope.h"
@@ -27,6 +28,12 @@ static bool read_want(tvi_restoring *r, tvi_want *w) {
   return w->x != NULL;
 }
 
+bool tvi_restoring_refuse(const tvi_restoring *r, const tvi_want *w) {
+  char text[64];
+  return tvi_fail(TV_EFORMAT, "%s: '%s' is negative or not finite", r->who,
+                  tvi_escape(text, sizeof text, w->name, strlen(w->name)));
+}
+
 /* Numbers that an optimizer can have. */
 static bool check_number(const tvi_restoring *r, const tvi_want *w) {
   int64_t steps = 0;
@@ -34,16 +41,13 @@ static bool check_number(const tvi_restoring *r, const tvi_want *w) {
   if ((w->what == TVI_WANT_STEPS || w->what == TVI_WANT_MEMBER_STEPS) && tv_item_i64(w->x, &steps))
     return false;
   if (w->what == TVI_WANT_RATE && tv_item_f64(w->x, &rate)) return false;
-  if (steps >= 0 && rate >= 0 && isfinite(rate)) return true;
-  char text[64];
-  return tvi_fail(TV_EFORMAT, "%s: '%s' is negative or not finite", r->who,
-                  tvi_escape(text, sizeof text, w->name, strlen(w->name)));
+  return (steps >= 0 && rate >= 0 && isfinite(rate)) || tvi_restoring_refuse(r, w);
 }
 
 static bool read_wants(tvi_restoring *r) {
   for (int64_t i = 0; i < r->n; i++) {
     tvi_want *const w = &r->wants[i];
-    if (r->is_left[w->entry] || w->what == TVI_WANT_KIND) continue;
+    if (r->is_left[w->entry] || w->what == TVI_WANT_KIND || w->what == TVI_WANT_SETTING) continue;
     if (!read_want(r, w) || !check_number(r, w)) return false;
   }
   return true;
@@ -153,7 +157,7 @@ static bool prepare(tvi_restoring *r, putting *puttings) {
 /* Commit -------------------------------------------------------------------------------------- */
 
 /* Cannot fail. Old values are left in the wants and puttings, to be released after unlocking. */
-static void commit(tvi_restoring *r, putting *puttings) {
+static void commit(tvi_restoring *r, putting *puttings, void **states) {
   for (int64_t i = 0; i < r->n; i++) {
     tvi_want *const w = &r->wants[i];
     if (w->what == TVI_WANT_VALUE && !r->is_left[w->entry]) {
@@ -166,6 +170,8 @@ static void commit(tvi_restoring *r, putting *puttings) {
     if (r->c->entries[k].kind == TVI_OPTIMIZER && !r->is_left[k])
       tvi_optimizer_put(r->c->entries[k].of.optimizer, p->steps_total, p->rate, p->n, p->variables,
                         p->steps, p->slots);
+    const tvi_entry *const e = &r->c->entries[k];
+    if (e->kind == TVI_KEPT && !r->is_left[k]) e->keeper->commit(e->of.any, states[k]);
   }
   for (int64_t i = 0; i < r->n; i++) {
     const tvi_want *const w = &r->wants[i];
@@ -183,19 +189,25 @@ static void commit(tvi_restoring *r, putting *puttings) {
   }
 }
 
-static bool put_back(tvi_restoring *r, putting *puttings) {
+static bool put_back(tvi_restoring *r, putting *puttings, void **states) {
   tvi_locks locks;
   bool is_done = true;
   for (int k = 0; k < r->c->n && is_done; k++)
     if (r->c->entries[k].kind == TVI_OPTIMIZER && !r->is_left[k])
       is_done = gather_members(r, k, &puttings[k]);
+  for (int k = 0; k < r->c->n && is_done; k++) {
+    const tvi_entry *const e = &r->c->entries[k];
+    if (e->kind != TVI_KEPT || r->is_left[k]) continue;
+    states[k] = e->keeper->prepare(e->of.any, r, e);
+    is_done = states[k] != NULL;
+  }
   if (!is_done || tvi_locks_new(&locks, r->who, r->c)) return false;
   is_done = !tvi_lock_all(&locks, r->who);
   if (is_done) {
     is_done = prepare(r, puttings);
-    tvi_swaps_take(locks.n_variables, locks.variables);
-    if (is_done) commit(r, puttings);
-    tvi_swaps_give(locks.n_variables, locks.variables);
+    tvi_swaps_take(locks.variables.n, locks.variables.sorted);
+    if (is_done) commit(r, puttings, states);
+    tvi_swaps_give(locks.variables.n, locks.variables.sorted);
     tvi_unlock_all(&locks);
   }
   tvi_locks_free(&locks);
@@ -203,6 +215,7 @@ static bool put_back(tvi_restoring *r, putting *puttings) {
     const tvi_want *const w = &r->wants[i];
     if (r->is_left[w->entry]) continue;
     if (w->what == TVI_WANT_VALUE) tv_release(w->x);
+    if (w->what == TVI_WANT_SETTING && w->is_other) continue; /* was told as what it is */
     tvi_restoring_tell(r, TV_CHECKPOINT_LOADED, w->name, "");
   }
   return is_done;
@@ -213,14 +226,18 @@ static bool put_back(tvi_restoring *r, putting *puttings) {
 static bool restore(tvi_restoring *r) {
   r->is_left = tvi_calloc(r->c->n, sizeof *r->is_left);
   putting *const puttings = tvi_calloc(r->c->n, sizeof *puttings);
-  bool is_done = r->is_left && puttings;
+  void **const states = tvi_calloc(r->c->n, sizeof *states); /* of those with a keeper */
+  bool is_done = r->is_left && puttings && states;
   if (!is_done) tvi_fail(TV_ENOMEM, "%s: no memory for %d entries", r->who, r->c->n);
-  is_done = is_done && tvi_restoring_compare(r) && read_wants(r) && put_back(r, puttings);
+  is_done = is_done && tvi_restoring_compare(r) && read_wants(r) && put_back(r, puttings, states);
   for (int k = 0; puttings && k < r->c->n; k++)
     if (r->c->entries[k].kind == TVI_OPTIMIZER)
       putting_free(&puttings[k], tvi_optimizer_n_slots(r->c->entries[k].of.optimizer));
+  for (int k = 0; states && k < r->c->n; k++)
+    if (states[k]) r->c->entries[k].keeper->discard(states[k]);
   for (int64_t i = 0; i < r->n; i++) tvi_free(r->wants[i].name);
   tvi_free(r->wants);
+  tvi_free(states);
   tvi_free(puttings);
   tvi_free(r->is_left);
   tvi_writer_free(&r->list);

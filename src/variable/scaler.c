@@ -3,8 +3,6 @@
 #include "scaler.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <tensorvar/ops.h>
 
@@ -13,14 +11,6 @@
 #include "status.h"
 #include "tally.h"
 #include "tensor.h"
-
-struct tv_scaler {
-  _Atomic int64_t count;
-  tv_scaler_options options;
-  pthread_mutex_t lock; /* guards what follows */
-  double scale;
-  int64_t n_finite;
-};
 
 static bool is_scale(double x) { return isfinite(x) && x > 0; }
 

@@ -3,7 +3,17 @@
 #ifndef TVI_SCALER_H
 #define TVI_SCALER_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <tensorvar/scaler.h>
+
+struct tv_scaler {
+  _Atomic int64_t count;
+  tv_scaler_options options;
+  pthread_mutex_t lock; /* guards what follows; nothing else is locked while it is held */
+  double scale;
+  int64_t n_finite;
+};
 
 /* A step with it was taken, or left out because a gradient was not finite. */
 void tvi_scaler_update(tv_scaler *scaler, bool is_finite);

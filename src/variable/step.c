@@ -10,7 +10,8 @@
  * A gradient that is rows (rows.h) is applied without its zeros: the touched rows of the value and
  * of the slots are taken out, updated by themselves, and put where they were, into what a gradient
  * of 0 makes of the rest: nothing, where the method is local or lazy. Formulas are elementwise, so
- * that the bits are those of the dense gradient. */
+ * that the bits are those of the dense gradient. A constraint that looks at each row by itself is
+ * brought to the few touched rows before they are put, so that they too may be put in place. */
 #include <math.h>
 #include <tensorvar/index.h>
 #include <tensorvar/ops.h>
@@ -28,6 +29,7 @@
 #include "status.h"
 #include "stream.h"
 #include "thread.h"
+#include "together.h"
 #include "treatment.h"
 #include "variable.h"
 
@@ -46,6 +48,7 @@ typedef struct {
   /* Of rows: which, settled and rising, and what becomes of them; NULL: not of rows. */
   tv_tensor *touched, *rows, *rows_of_slot[TVI_MOST_SLOTS];
   bool is_rest_kept; /* the other rows stay as they are */
+  bool is_held;      /* the rows have been through the constraint */
 } prepared;
 
 static bool fits(const tv_variable *v, tv_tensor *g) {
@@ -255,11 +258,28 @@ static tv_tensor *copied(tv_tensor *x) {
   return tvi_scope_own(tvi_tensor_copy(who, x, x->dtype, x->device));
 }
 
+/* Bring the touched rows to the constraint, if it asks of them no more than that: of many rows it
+ * has always looked at the whole value. */
+static bool hold_rows(prepared *p) {
+  const tv_variable *const v = p->variable;
+  const bool is_none = v->constraint.kind == TV_CONSTRAINT_NONE;
+  if (!is_none && (2 * p->touched->size > v->value->shape[0] ||
+                   !tvi_constraint_is_by_row(&v->constraint, v->rank)))
+    return true;
+  p->is_held = true;
+  if (is_none) return true;
+  tv_tensor *const held = tvi_scope_own(tvi_constrained_rows(who, &v->constraint, v->name, TVI_STEP,
+                                                             p->rows, p->touched, &p->n_moved));
+  p->rows = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
+  return p->rows != NULL;
+}
+
 /* What the rows are put into, where the rest stays as it is: in place where that may be. */
 static tv_tensor *kept(const tv_optimizer *o, prepared *p) {
   const tv_variable *const v = p->variable;
+  if (!hold_rows(p)) return NULL;
   p->is_rest_kept = true;
-  p->is_late = v->device == TV_CPU && v->constraint.kind == TV_CONSTRAINT_NONE;
+  p->is_late = v->device == TV_CPU && p->is_held;
   for (int j = 0; j < o->n_slots; j++) {
     tv_tensor *const before = p->member->slot[j];
     const bool stays = before && p->is_late && is_own(before);
@@ -322,24 +342,12 @@ static bool hold(prepared *p) {
   const tv_variable *const v = p->variable;
   if (p->value == v->value) return true; /* in place */
   tv_tensor *const rows = p->is_rest_kept ? p->touched : NULL;
-  tv_tensor *const held = tvi_scope_own(
-      tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value, rows, &p->n_moved));
+  tv_tensor *const held =
+      p->is_held ? p->value
+                 : tvi_scope_own(tvi_constrained(who, &v->constraint, v->name, TVI_STEP, p->value,
+                                                 rows, &p->n_moved));
   p->value = held ? tvi_scope_own(tvi_value_of(who, held, v->dtype, v->device)) : NULL;
   return p->value != NULL;
-}
-
-/* Insertion sort by address: the order in which locks are taken. A Variable given twice is refused.
- */
-static bool sort_by_address(int n, tv_variable *const *variables, tv_variable **sorted) {
-  for (int k = 0; k < n; k++) {
-    int at = k;
-    for (; at && (uintptr_t)sorted[at - 1] > (uintptr_t)variables[k]; at--)
-      sorted[at] = sorted[at - 1];
-    if (at && sorted[at - 1] == variables[k])
-      return tvi_fail(TV_EVALUE, "%s: Variable '%s' is given twice", who, variables[k]->name);
-    sorted[at] = variables[k];
-  }
-  return true;
 }
 
 /* From here on nothing can fail. Old values are left in p, to be released after unlocking. */
@@ -363,11 +371,13 @@ static void release_old(prepared *p) {
 
 /* `treated` is what is applied of gradients that fit. */
 static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tensor *const *gradients,
-                 tv_tensor *const *treated, tv_variable **sorted, prepared *all,
+                 tv_tensor *const *treated, const tvi_together *together, prepared *all,
                  tv_optimize_tensor *tensors) {
-  if (!sort_by_address(n, variables, sorted)) return false;
-  pthread_mutex_lock(&o->lock);
-  for (int k = 0; k < n; k++) pthread_mutex_lock(&sorted[k]->lock);
+  if (tvi_optimizer_lock(who, o)) return false;
+  if (tvi_together_lock(together, who)) {
+    tvi_optimizer_unlock(o);
+    return false;
+  }
   double rate;
   bool is_done = !tvi_optimizer_rate(o, &rate) && !tvi_optimizer_reserve(o, n);
   const int known = o->n_members;
@@ -380,16 +390,16 @@ static bool step(tv_optimizer *o, int n, tv_variable *const *variables, tv_tenso
   for (int k = 0; k < n && is_done; k++) is_done = hold(&all[k]);
   is_done = is_done && run_all(o, true, n, all, tensors) && put_rows(o, true, n, all);
   if (is_done) {
-    tvi_swaps_take(n, sorted);
+    tvi_swaps_take(n, together->sorted);
     for (int k = 0; k < n; k++) commit(&all[k]);
-    tvi_swaps_give(n, sorted);
+    tvi_swaps_give(n, together->sorted);
     o->steps++;
   } else {
     for (int k = 0; k < n; k++) tv_release(all[k].n_moved);
     while (o->n_members > known) tv_variable_release(o->members[--o->n_members].variable);
   }
-  for (int k = 0; k < n; k++) pthread_mutex_unlock(&sorted[k]->lock);
-  pthread_mutex_unlock(&o->lock);
+  tvi_together_unlock(together);
+  tvi_optimizer_unlock(o);
   for (int k = 0; k < n && is_done; k++) release_old(&all[k]);
   return is_done;
 }
@@ -409,16 +419,21 @@ tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *var
   if (!status) status = tvi_scope_open(&scope);
   if (status) return status;
   bool is_finite = true;
-  tv_variable **const sorted = tvi_calloc(n, sizeof *sorted);
+  tvi_together together;
+  status = tvi_together_new(&together, who, n, variables);
+  if (status) {
+    tvi_scope_close(&scope);
+    return status;
+  }
   tv_tensor **const treated = tvi_calloc(n, sizeof *treated);
   prepared *const all = tvi_calloc(n, sizeof *all);
   tv_optimize_tensor *const tensors = tvi_calloc(n, sizeof *tensors);
   tvi_self.paused++;
-  if (sorted && treated && all && tensors) {
+  if (treated && all && tensors) {
     for (int k = 0; k < n && !status; k++)
       if (!(treated[k] = tvi_unguarded(who, gradients[k]))) status = tvi_failure();
     if (!status) status = tvi_treated(who, &with, n, treated, &is_finite);
-    if (!status && is_finite && !step(o, n, variables, gradients, treated, sorted, all, tensors))
+    if (!status && is_finite && !step(o, n, variables, gradients, treated, &together, all, tensors))
       status = tvi_failure();
   } else {
     status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d Variables", who, n);
@@ -427,7 +442,7 @@ tv_status tv_optimizer_step_with(tv_optimizer *o, int n, tv_variable *const *var
   tvi_free(tensors);
   tvi_free(all);
   tvi_free(treated);
-  tvi_free(sorted);
+  tvi_together_free(&together);
   tvi_scope_close(&scope);
   tv_site_set(NULL, 0);
   if (status) return status;

@@ -14,6 +14,7 @@
 #include "status.h"
 #include "tally.h"
 #include "tape.h"
+#include "together.h"
 
 /* Make --------------------------------------------------------------------------------------- */
 
@@ -35,23 +36,20 @@ static void free_variable(tv_variable *v) {
   tvi_free(v);
 }
 
-static int lock_make(pthread_mutex_t *lock, int type) {
-  pthread_mutexattr_t kind;
-  int error = pthread_mutexattr_init(&kind);
-  if (error) return error;
-  error = pthread_mutexattr_settype(&kind, type);
-  if (!error) error = pthread_mutex_init(lock, &kind);
-  pthread_mutexattr_destroy(&kind);
-  return error;
-}
-
-/* A second `lock` by one thread is an error, not a wait for ever. The swap is held for some ten
- * nanoseconds: where the system can, who finds it taken looks again before it sleeps. */
+/* The swap is held for some ten nanoseconds: where the system can, who finds it taken looks again
+ * before it sleeps. */
+static bool swap_make(pthread_mutex_t *swap) {
 #ifdef __GLIBC__
-enum { LOCK = PTHREAD_MUTEX_ERRORCHECK, SWAP = PTHREAD_MUTEX_ADAPTIVE_NP };
+  pthread_mutexattr_t kind;
+  if (pthread_mutexattr_init(&kind)) return false;
+  const bool is_done = !pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP) &&
+                       !pthread_mutex_init(swap, &kind);
+  pthread_mutexattr_destroy(&kind);
+  return is_done;
 #else
-enum { LOCK = PTHREAD_MUTEX_ERRORCHECK, SWAP = PTHREAD_MUTEX_DEFAULT };
+  return !pthread_mutex_init(swap, NULL);
 #endif
+}
 
 tv_status tvi_variable_lock(const char *who, tv_variable *v) {
   if (!pthread_mutex_lock(&v->lock)) return TV_OK;
@@ -71,8 +69,8 @@ void tvi_variable_unlock_to_read(tv_variable *v) {
 
 /* Both, or none. */
 static bool locks_make(tv_variable *v) {
-  if (lock_make(&v->lock, LOCK)) return false;
-  if (!lock_make(&v->swap, SWAP)) return true;
+  if (!tvi_lock_make(&v->lock)) return false;
+  if (swap_make(&v->swap)) return true;
   pthread_mutex_destroy(&v->lock);
   return false;
 }

@@ -381,12 +381,25 @@ static bool checkpoints_work() {
   tv_checkpoint_add_key(c, "key", &key);
   tv_checkpoint_add_counter(c, "epoch", &epoch);
   tv_checkpoint_add_number(c, "best", &best);
+  tv_plateau slow = TV_PLATEAU;
+  tv_average *average = tv_average_new(nullptr);
+  tv_scaler *scaler = tv_scaler_new(nullptr);
+  tv_lbfgs *lbfgs = tv_lbfgs_new(nullptr);
+  tv_checkpoint_add_plateau(c, "slow", &slow);
+  tv_checkpoint_add_average(c, "average", average);
+  tv_checkpoint_add_scaler(c, "scaler", scaler);
+  tv_checkpoint_add_lbfgs(c, "lbfgs", lbfgs);
   tv_checkpoint_save(c, "consumer.npz", &save);
   epoch = 4;
+  tv_scaler_set(scaler, 2, 1);
   const bool is_right = tv_checkpoint_restore(c, "consumer.npz", &restore) == TV_OK && epoch == 3 &&
-                        tv_checkpoint_saved_version(c, "w", &version) == TV_OK && version == 0;
+                        tv_checkpoint_saved_version(c, "w", &version) == TV_OK && version == 0 &&
+                        tv_scaler_factor(scaler) == 65536;
   tv_checkpoint_release(tv_checkpoint_retain(c));
   tv_checkpoint_release(c);
+  tv_average_release(average);
+  tv_scaler_release(scaler);
+  tv_lbfgs_release(lbfgs);
   tv_optimizer_release(sgd);
   tv_variable_release(w);
   std::remove("consumer.npz");
