@@ -422,6 +422,7 @@ TEST(bounds_and_axes_without_a_meaning_are_refused) {
   SAME_TEXT(tv_error_text(), "constraint: unit_norm: more than 8 axes");
   tv_error_clear();
   CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, TV_AXES(2)), x) && tv_error() == TV_EINDEX);
+  SAME_TEXT(tv_error_text(), "constraint: unit_norm: axis 2 of 2");
   tv_error_clear();
   CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, TV_AXES(0)), n));
   SAME_TEXT(tv_error_text(), "constraint: unit_norm does not take int32");

@@ -105,7 +105,9 @@ bool tvi_constraint_fits(const tv_constraint *c, tv_dtype dtype, int rank) {
   if (!has_norm(c) && c->kind != TV_CONSTRAINT_SIMPLEX) return true;
   if (c->n_axes > TV_CONSTRAINT_AXES)
     return tvi_fail(TV_EVALUE, "constraint: %s: more than %d axes", name, TV_CONSTRAINT_AXES);
-  return tvi_axes(name, rank, c->n_axes, c->axes, is_named);
+  char who[64];
+  snprintf(who, sizeof who, "constraint: %s", name);
+  return tvi_axes(who, rank, c->n_axes, c->axes, is_named);
 }
 
 /* Refuse -----------------------------------------------------------------------------------------
