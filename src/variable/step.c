@@ -50,7 +50,10 @@ typedef struct {
 
 static bool fits(const tv_variable *v, tv_tensor *g) {
   tvi_text left, right;
-  if (!tvi_is_inexact(v->dtype) || g->dtype != v->dtype)
+  if (!tvi_is_inexact(v->dtype))
+    return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, expected floating or complex", who,
+                    v->name, tv_dtype_name(v->dtype));
+  if (g->dtype != v->dtype)
     return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, its gradient %s", who, v->name,
                     tv_dtype_name(v->dtype), tv_dtype_name(g->dtype));
   if (!tvi_same_shape(g, v->rank, v->value->shape))
