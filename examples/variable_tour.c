@@ -1,40 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Twelve things that people do with tf.Variable and NumPy arrays, here in C. Each function prints
- * what TensorFlow prints for the same program; where TensorFlow refuses, or does something else
- * than people expect, it prints our refusal and the right way.
+ * What people do with tf.Variable and NumPy arrays, here in C: first twelve everyday things, then
+ * every way to write a Variable, and its versions. Each function prints what TensorFlow prints for
+ * the same program; where TensorFlow refuses, or does something else than people expect, it prints
+ * our refusal and the right way. Gradients are in gradient_tour.c, training in training_tour.c.
  *
  *     variable_tour            all of them
  *     variable_tour 6 9        some */
-#include <stdio.h>
-#include <stdlib.h>
-#include <tensorvar/tensorvar.h>
-
-static void print(tv_tensor *x) { tv_print(stdout, x); }
-static void print_variable(tv_variable *v) { tv_variable_print(stdout, v); }
-
-/* NumPy's str, what print() shows in Python. */
-static void print_str(tv_tensor *x) {
-  char text[2000];
-  if (tv_format(x, TV_STR, text, sizeof text) >= 0) puts(text);
-}
-
-static void print_shape(tv_tensor *x) {
-  const int rank = tv_tensor_rank(x);
-  putchar('(');
-  for (int k = 0; k < rank; k++)
-    printf("%lld%s", (long long)tv_tensor_shape(x)[k], k + 1 < rank ? ", " : rank == 1 ? "," : "");
-  puts(")");
-}
-
-/* A refusal is an answer too: print it, and go on as if it had not been. */
-static void print_refusal(tv_status status) {
-  printf("%s: %s\n", tv_status_name(status), tv_error_text());
-  tv_error_clear();
-}
-
-static tv_tensor *f32(int rank, const int64_t *shape, const float *data) {
-  return tv_tensor_from_memory(data, TV_F32, rank, shape, NULL);
-}
+#include "tour.h"
 
 /* 1. A Variable from an array of three float32. The array is copied: changing it changes nothing.
  */
@@ -199,10 +171,144 @@ static void precision(void) {
          (long long)lost.n_overflow, (long long)lost.first);
 }
 
-static const struct {
-  const char *title;
-  void (*run)(void);
-} stops[] = {
+/* 13. From a .npy file: as np.load and tf.Variable, in one call. */
+static void from_file(void) {
+  tv_npy_save("tour.npy", tv_reshape(tv_arange(TV_F32, 0, 6, 1), TV_SHAPE(2, 3)), NULL);
+  tv_variable *const v = tv_variable_new_from_npy("tour.npy", NULL, NULL);
+  print_variable(v);
+  tv_variable_release(v);
+  remove("tour.npy");
+  if (!tv_variable_new_from_npy("tour.npy", NULL, NULL)) print_refusal(tv_error());
+}
+
+/* 14. Part of a Variable, in NumPy's notation: tf's v[1:, ::2].assign(x), which neither broadcasts
+ * nor adds. A value that is a view of the Variable is taken as it was before. */
+static void write_slices(void) {
+  tv_variable *const v =
+      tv_variable_new(tv_reshape(tv_arange(TV_F32, 0, 12, 1), TV_SHAPE(3, 4)), NULL);
+  tv_variable_assign_slice(v, "0", tv_scalar(-1));
+  tv_variable_assign_slice_mul(v, "1:, ::2", tv_scalar(.5));
+  print_str(tv_read(v));
+  tv_variable_assign_slice_add(v, "...", tv_slice(tv_read(v), "::-1"));
+  print_str(tv_read(v));
+  for (int64_t row = 0; row < 3; row++) { /* bounds that are computed: v[row, :row] = row */
+    const tv_index part[] = {TV_AT(row), TV_RANGE(0, row, 1)};
+    tv_variable_update_slice_with(v, TV_SET, 2, part, tv_scalar((int)row));
+  }
+  print_str(tv_read(v));
+  print_refusal(tv_variable_assign_slice(v, "3", tv_scalar(0)));
+  tv_variable_release(v);
+}
+
+/* 15. Where a mask is true. tf.Variable has no such write: people read, np.where and assign. */
+static void write_masks(void) {
+  const float a[] = {-2, -1, 0, 1, 2, 3};
+  tv_variable *const v = tv_variable_new_from_memory(a, TV_F32, TV_SHAPE(2, 3), NULL);
+  tv_variable_assign_where(v, tv_less(tv_read(v), tv_scalar(0)), tv_scalar(0));
+  tv_variable_assign_where_add(v, tv_greater(tv_read(v), tv_scalar(1)), tv_scalar(10));
+  print_str(tv_read(v));
+  tv_variable_release(v);
+}
+
+/* 16. Rows by index. With one index twice, an update keeps the last and the others follow one
+ * another: TensorFlow leaves the order open. A bad index writes nothing: TensorFlow's CPU has then
+ * written the rows before it, and its GPU skips it. */
+static void scatter(void) {
+  const int64_t at[] = {0, 2, 0, -1}, bad[] = {1, 3};
+  const float rows[] = {1, 1, 2, 2, 3, 3, 4, 4};
+  tv_tensor *const indices = i64(TV_SHAPE(4), at), *const x = f32(TV_SHAPE(4, 2), rows);
+  tv_variable *const v = tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(3, 2)), NULL);
+  tv_variable_scatter_update(v, indices, x);
+  print_str(tv_read(v));
+  tv_variable_scatter_add(v, indices, x);
+  print_str(tv_read(v));
+  tv_variable_scatter_max(v, indices, tv_scalar(8));
+  print_str(tv_read(v));
+  print_refusal(tv_variable_scatter_mul(v, i64(TV_SHAPE(2), bad), tv_scalar(0)));
+  print_version(v);
+  tv_variable_release(v);
+}
+
+/* 17. By tuples of indices, and by rows of each batch; and the reads that go with them. */
+static void scatter_nd(void) {
+  const int64_t at[] = {0, 1, 1, 2}, each[] = {1, 0};
+  tv_tensor *const pairs = i64(TV_SHAPE(2, 2), at), *const columns = i64(TV_SHAPE(2, 1), each);
+  tv_variable *const v = tv_variable_new(tv_zeros(TV_I32, TV_SHAPE(2, 3)), NULL);
+  tv_variable_scatter_nd_update(v, pairs, tv_scalar(5));
+  tv_variable_scatter_nd_sub(v, pairs, tv_scalar(1));
+  tv_variable_batch_scatter_update(v, columns, tv_scalar(9));
+  print_str(tv_read(v));
+  print_str(tv_gather_nd(tv_read(v), pairs));
+  print_str(tv_variable_sparse_read(v, tv_scalar(-1)));
+  tv_variable_release(v);
+}
+
+/* 18. A loop of one's own over the elements, as over v.numpy(): what is written counts at unmap,
+ * and readers see the whole of the old value until then. */
+static void own_loop(void) {
+  void *data = NULL;
+  tv_variable *const v = tv_variable_new(tv_zeros(TV_F64, TV_SHAPE(4)), NULL);
+  if (tv_variable_map(v, false, &data)) return;
+  for (int k = 0; k < 4; k++) ((double *)data)[k] = k * k;
+  print_str(tv_read(v));
+  print_refusal(tv_variable_assign_add(v, tv_scalar(1)));
+  tv_variable_unmap(v);
+  print_str(tv_read(v));
+  print_version(v);
+  tv_variable_release(v);
+}
+
+/* 19. The other arithmetic, and what it takes: the Variable's shape or a plain number, and no
+ * dtype of a higher kind. */
+static void arithmetic(void) {
+  const int32_t a[] = {6, 7, 8};
+  tv_variable_options options = TV_VARIABLE_OPTIONS;
+  options.name = "counts";
+  tv_variable *const v = tv_variable_new_from_memory(a, TV_I32, TV_SHAPE(3), &options);
+  tv_variable_assign_mul(v, tv_scalar(3));
+  tv_variable_assign_sub(v, tv_ones(TV_I64, TV_SHAPE(3)));
+  tv_variable_assign_min(v, tv_scalar(20));
+  tv_variable_assign_max(v, tv_scalar(18));
+  print_str(tv_read(v));
+  print_refusal(tv_variable_assign_add(v, tv_scalar(.5)));
+  print_refusal(tv_variable_assign_div(v, tv_scalar(2)));
+  print_refusal(tv_variable_assign_add(v, tv_ones(TV_I32, TV_SHAPE(1))));
+  print_version(v);
+  tv_variable_release(v);
+}
+
+/* 20. Every write that succeeds is one version, and says who made it. */
+static void versions(void) {
+  tv_write_info last = TV_WRITE_INFO;
+  tv_variable *const v = tv_variable_new(tv_ones(TV_F32, TV_SHAPE(2)), NULL);
+  tv_tensor *const before = tv_read(v);
+  tv_variable_assign_add(v, tv_scalar(1));
+  print_refusal(tv_variable_assign(v, tv_ones(TV_F32, TV_SHAPE(3))));
+  tv_variable_assign_mul(v, tv_scalar(4));
+  tv_variable_last_write(v, &last);
+  const char *const slash = strrchr(last.file, '/');
+  printf("version %d by %s in %s\n", (int)last.version, last.verb, slash ? slash + 1 : last.file);
+  print_str(before); /* a read is a snapshot */
+  print_str(tv_read(v));
+  tv_variable_release(v);
+}
+
+/* 21. A Variable that remembers: its last versions can be read, and made the value again. */
+static void history(void) {
+  tv_variable_options options = TV_VARIABLE_OPTIONS;
+  options.history = 2;
+  tv_variable *const v = tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(2)), &options);
+  for (int k = 1; k <= 4; k++) tv_variable_assign(v, tv_full(TV_F32, TV_SHAPE(2), tv_scalar(k)));
+  print_str(tv_variable_at(v, 3));
+  printf("the oldest is %d\n", (int)tv_variable_oldest(v));
+  tv_variable_restore(v, 2); /* a write as any other */
+  print_str(tv_read(v));
+  print_version(v);
+  if (!tv_variable_at(v, 1)) print_refusal(tv_error());
+  tv_variable_release(v);
+}
+
+static const tour_stop stops[] = {
     {"a Variable from an array", from_array},
     {"shape and dtype", shape_and_dtype},
     {"a constraint at creation", constraint},
@@ -215,29 +321,17 @@ static const struct {
     {"convert a dtype", convert},
     {"shape and bytes", sizes},
     {"precision", precision},
+    {"a Variable from a file", from_file},
+    {"write slices", write_slices},
+    {"write where a mask is true", write_masks},
+    {"scatter rows", scatter},
+    {"scatter by tuples and batches", scatter_nd},
+    {"a loop of one's own", own_loop},
+    {"arithmetic", arithmetic},
+    {"versions", versions},
+    {"history", history},
 };
-enum { STOPS = sizeof stops / sizeof *stops };
-
-static int visit(int number) {
-  tv_scope scope;
-  printf("%s--- %d. %s\n", number > 1 ? "\n" : "", number, stops[number - 1].title);
-  tv_scope_begin(&scope);
-  stops[number - 1].run();
-  if (!tv_scope_end(&scope, NULL)) return 0;
-  fprintf(stderr, "variable_tour: %s\n", tv_error_text());
-  return 1;
-}
 
 int main(int argc, char **argv) {
-  int failed = 0;
-  for (int k = 1; k < argc; k++) {
-    const int number = (int)strtol(argv[k], NULL, 10);
-    if (number < 1 || number > STOPS) {
-      fprintf(stderr, "usage: variable_tour [1 to %d]...\n", STOPS);
-      return 2;
-    }
-    failed |= visit(number);
-  }
-  for (int number = 1; argc == 1 && number <= STOPS; number++) failed |= visit(number);
-  return failed;
+  return tour_visit_all("variable_tour", sizeof stops / sizeof *stops, stops, argc, argv);
 }

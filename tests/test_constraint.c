@@ -276,6 +276,16 @@ static void rows_alone(intptr_t is_far) {
   OK(tv_variable_scatter_update(x, tv_scalar(7), tv_scalar(2)));
   HOLDS(tv_slice(tv_read(x), "7"), 2, 2);
   tv_variable_release(x);
+  c = tv_constraint_max_norm(TV_ON_STEP, 5, TV_AXES(1));
+  tv_variable *const y = held(c, tv_full(TV_F32, TV_SHAPE(10, 2), tv_scalar(8)));
+  tv_optimizer *const sgd = tv_sgd_new(NULL);
+  tv_tensor *const g = tv_scatter_rows(rows, tv_zeros(TV_F32, TV_SHAPE(3, 2)), 10);
+  OK(tv_optimizer_step(sgd, 1, &y, &g));
+  EQUAL(moved(y), 4);
+  CLOSE(tv_slice(tv_read(y), "1"), tv_full(TV_F32, TV_SHAPE(2), tv_scalar(half)), 1);
+  HOLDS(tv_slice(tv_read(y), "0"), 8, 8);
+  tv_optimizer_release(sgd);
+  tv_variable_release(y);
   OK(tv_device_set(check_device()));
 }
 
@@ -422,6 +432,7 @@ TEST(bounds_and_axes_without_a_meaning_are_refused) {
   SAME_TEXT(tv_error_text(), "constraint: unit_norm: more than 8 axes");
   tv_error_clear();
   CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, TV_AXES(2)), x) && tv_error() == TV_EINDEX);
+  SAME_TEXT(tv_error_text(), "constraint: unit_norm: axis 2 of 2");
   tv_error_clear();
   CHECK(!held(tv_constraint_unit_norm(TV_ON_STEP, TV_AXES(0)), n));
   SAME_TEXT(tv_error_text(), "constraint: unit_norm does not take int32");

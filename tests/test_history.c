@@ -139,7 +139,8 @@ TEST(without_a_history_there_is_the_value_now) {
   OK(tv_variable_assign_add(v, tv_scalar(1)));
   HOLDS(tv_variable_at(v, 1), 1, 2);
   EQUAL(tv_variable_oldest(v), 1);
-  FAILS(TV_EINDEX, "variable_at: Variable 'h' has versions 1 to 1, not 0", tv_variable_at(v, 0));
+  FAILS(TV_EINDEX, "variable_at: Variable 'h' has version 1 alone, not 0: it keeps no history",
+        tv_variable_at(v, 0));
   tv_variable_options o = TV_VARIABLE_OPTIONS;
   o.history = -1;
   CHECK(!tv_variable_new(tv_zeros(TV_F32, TV_SHAPE(1)), &o));

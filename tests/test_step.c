@@ -112,6 +112,12 @@ TEST(gradients_that_do_not_fit_are_refused) {
   g = tv_ones(TV_F32, TV_SHAPE(3));
   FAILS_STATUS(TV_ESHAPE, "optimizer_step: Variable 'Variable' has shape [2], its gradient [3]",
                tv_optimizer_step(o, 1, &v, &g));
+  tv_variable *const n = tv_variable_new(tv_ones(TV_I32, TV_SHAPE(2)), NULL);
+  g = tv_ones(TV_I32, TV_SHAPE(2));
+  FAILS_STATUS(TV_EDTYPE,
+               "optimizer_step: Variable 'Variable' is int32, expected floating or complex",
+               tv_optimizer_step(o, 1, &n, &g));
+  tv_variable_release(n);
   g = NULL;
   FAILS_STATUS(TV_EVALUE, "optimizer_step: a gradient is NULL", tv_optimizer_step(o, 1, &v, &g));
   tv_variable *const twice[] = {v, v};

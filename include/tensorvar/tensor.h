@@ -228,7 +228,8 @@ TV_API void tv_release(tv_tensor *x);
 
 TV_END_C
 
-/** A weak scalar of any C number: tv_scalar(3) is a weak integer, tv_scalar(.5) a weak real. */
+/** A weak scalar of any C number: tv_scalar(3) is a weak integer, tv_scalar(.5) a weak real. `true`
+ *  is an int before C23: for a mask say tv_scalar_bool(true). */
 #ifdef __cplusplus
 inline tv_tensor *tv_scalar(bool x) { return tv_scalar_bool(x); }
 inline tv_tensor *tv_scalar(int x) { return tv_scalar_int(x); }

@@ -86,8 +86,9 @@ typedef struct tv_constraint {
  * Norms are Euclidean, of floating and complex dtypes, computed in f64. What is right as far as its
  * dtype can tell keeps every bit, so projecting twice is projecting once. VALIDATE_ONLY refuses
  * NaN, a zero where a norm has to be above 0, and of a callback whatever it would change. A write
- * of rows, or a sparse step, projects these rows alone, where the constraint looks at each by
- * itself: clip and non_negative, and the others over axes that are not axis 0.
+ * of rows, or a step of rows that leaves the others as they are (rows.h), projects these rows
+ * alone, where the constraint looks at each by itself: clip and non_negative, and the others over
+ * axes that are not axis 0.
  *
  * A bad bound, axis or dtype is refused by tv_variable_new.
  * Source: Keras `constraints`, which divide by |w| + 1e-7; Duchi et al. (2008) for the simplex.

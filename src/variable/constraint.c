@@ -105,7 +105,9 @@ bool tvi_constraint_fits(const tv_constraint *c, tv_dtype dtype, int rank) {
   if (!has_norm(c) && c->kind != TV_CONSTRAINT_SIMPLEX) return true;
   if (c->n_axes > TV_CONSTRAINT_AXES)
     return tvi_fail(TV_EVALUE, "constraint: %s: more than %d axes", name, TV_CONSTRAINT_AXES);
-  return tvi_axes(name, rank, c->n_axes, c->axes, is_named);
+  char who[64];
+  snprintf(who, sizeof who, "constraint: %s", name);
+  return tvi_axes(who, rank, c->n_axes, c->axes, is_named);
 }
 
 /* Refuse -----------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ tv_tensor *tvi_constrained_rows(const char *who, const tv_constraint *c, const c
   return tv_retain(acts(c, occasion) ? constrained(who, c, name, once, rows, n_moved) : rows);
 }
 
-/* With few rows: they are taken, and put back in place where that harms nobody. */
+/* The rows are taken, and put back in place where that harms nobody. */
 static tv_tensor *by_rows(const char *who, const tv_constraint *c, const char *name,
                           tv_tensor *value, tv_tensor *rows, tv_tensor **n_moved) {
   tv_tensor *places = NULL;
@@ -228,8 +230,9 @@ tv_tensor *tvi_constrained(const char *who, const tv_constraint *c, const char *
                            tv_tensor **n_moved) {
   *n_moved = NULL;
   if (!acts(c, occasion)) return tv_retain(value);
-  const bool is_few = rows && 2 * rows->size <= value->shape[0];
-  tv_tensor *const y = is_few && tvi_constraint_is_by_row(c, value->rank)
+  /* Under the other policies the rest keeps to the constraint, so what is cheaper may be done. */
+  const bool is_part = rows && (c->policy == TV_ON_STEP || 2 * rows->size <= value->shape[0]);
+  tv_tensor *const y = is_part && tvi_constraint_is_by_row(c, value->rank)
                            ? by_rows(who, c, name, value, rows, n_moved)
                            : constrained(who, c, name, NULL, value, n_moved);
   if (y) return tv_retain(y);

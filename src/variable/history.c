@@ -74,6 +74,10 @@ static tv_tensor *find(const char *who, const tv_variable *v, uint64_t version) 
   const uint64_t oldest = now - (uint64_t)v->n_past;
   if (version == now) return v->value;
   if (version >= oldest && version < now) return v->past[version % (uint64_t)v->history];
+  if (!v->history)
+    return tvi_fail(TV_EINDEX,
+                    "%s: Variable '%s' has version %llu alone, not %llu: it keeps no history", who,
+                    v->name, (unsigned long long)now, (unsigned long long)version);
   return tvi_fail(TV_EINDEX, "%s: Variable '%s' has versions %llu to %llu, not %llu", who, v->name,
                   (unsigned long long)oldest, (unsigned long long)now, (unsigned long long)version);
 }

@@ -53,7 +53,10 @@ typedef struct {
 
 static bool fits(const tv_variable *v, tv_tensor *g) {
   tvi_text left, right;
-  if (!tvi_is_inexact(v->dtype) || g->dtype != v->dtype)
+  if (!tvi_is_inexact(v->dtype))
+    return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, expected floating or complex", who,
+                    v->name, tv_dtype_name(v->dtype));
+  if (g->dtype != v->dtype)
     return tvi_fail(TV_EDTYPE, "%s: Variable '%s' is %s, its gradient %s", who, v->name,
                     tv_dtype_name(v->dtype), tv_dtype_name(g->dtype));
   if (!tvi_same_shape(g, v->rank, v->value->shape))
@@ -220,10 +223,13 @@ static bool is_local(const tv_optimizer *o, const prepared *p) {
 }
 
 /* Of a small table, or where rows are no fewer than half of all, they cost more than the dense
- * gradient. What a lazy step touches does not depend on that. */
-static bool is_of_rows(const prepared *p, tv_tensor *g) {
+ * gradient. What a lazy step touches, and what a constraint then looks at, does not depend on that.
+ */
+static bool is_of_rows(const tv_optimizer *o, const prepared *p, tv_tensor *g) {
   if (!g->rows || g->size == 0) return false;
   if (p->with.lazy != 0) return true;
+  const tv_constraint *const c = &p->variable->constraint;
+  if (c->kind != TV_CONSTRAINT_NONE && c->policy == TV_ON_STEP && is_local(o, p)) return true;
   return tvi_is_large(g->size * tv_dtype_size(g->dtype)) &&
          g->rows->indices->size < g->shape[0] / 2;
 }
@@ -331,7 +337,7 @@ static bool prepare(const tv_optimizer *o, double rate, prepared *p, tv_tensor *
   p->with.weight_decay = p->member->weight_decay;
   p->with.decoupled_decay = p->member->decoupled_decay;
   p->rate = rate * p->member->rate_factor;
-  p->value = is_of_rows(p, g)                                   ? prepared_rows(o, p, g)
+  p->value = is_of_rows(o, p, g)                                ? prepared_rows(o, p, g)
              : is_fused(o, p) && g->dtype == p->variable->dtype ? planned(o, p, g)
                                                                 : composed(o, p, g);
   return p->value != NULL;
