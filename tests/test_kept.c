@@ -13,6 +13,7 @@ typedef struct {
   tv_optimizer *optimizer;
   tv_average *average;
   tv_scaler *scaler;
+  tv_accumulator *sums;
   tv_plateau plateau;
   tv_lbfgs *lbfgs;
   tv_variable *x, *y; /* the L-BFGS's */
@@ -42,6 +43,7 @@ static void begin(training *t, tv_device device) {
   *t = (training){.optimizer = tv_adam_new(&adam),
                   .average = tv_average_new(&average),
                   .scaler = tv_scaler_new(&scaler),
+                  .sums = tv_accumulator_new(),
                   .plateau = TV_PLATEAU,
                   .lbfgs = tv_lbfgs_new(&lbfgs),
                   .checkpoint = tv_checkpoint_new()};
@@ -59,6 +61,7 @@ static void begin(training *t, tv_device device) {
   OK(tv_checkpoint_add_optimizer(t->checkpoint, "adam", t->optimizer));
   OK(tv_checkpoint_add_average(t->checkpoint, "ema", t->average));
   OK(tv_checkpoint_add_scaler(t->checkpoint, "scale", t->scaler));
+  OK(tv_checkpoint_add_accumulator(t->checkpoint, "sums", t->sums));
   OK(tv_checkpoint_add_plateau(t->checkpoint, "slow", &t->plateau));
   OK(tv_checkpoint_add_lbfgs(t->checkpoint, "lbfgs", t->lbfgs));
   OK(tv_checkpoint_add_counter(t->checkpoint, "step", &t->step));
@@ -69,6 +72,7 @@ static void end(training *t) {
   tv_optimizer_release(t->optimizer);
   tv_average_release(t->average);
   tv_scaler_release(t->scaler);
+  tv_accumulator_release(t->sums);
   tv_lbfgs_release(t->lbfgs);
   tv_variable_release(t->w);
   tv_variable_release(t->b);
@@ -107,6 +111,17 @@ static void run(training *t, int steps) {
         tv_add(tv_read(t->b), tv_to(tv_random_normal(key, TV_F16, TV_SHAPE(2)), device))};
     tv_variable *const v[] = {t->w, t->b}, *const valleys[] = {t->x, t->y};
     OK(tv_optimizer_step_with(t->optimizer, 2, v, g, &with));
+    /* Rows and half precision, added up over four steps. */
+    const int64_t at[] = {t->step % 3, 2};
+    tv_tensor *means[] = {
+        tv_scatter_rows(tv_to(tv_tensor_from_memory(at, TV_I64, TV_SHAPE(2), NULL), device),
+                        tv_slice(tv_read(t->w), "1:"), 3),
+        g[1]};
+    OK(tv_accumulator_add(t->sums, 2, means));
+    if (tv_accumulator_count(t->sums) == 4) {
+      OK(tv_accumulator_mean(t->sums, 2, means));
+      OK(tv_optimizer_step(t->optimizer, 2, v, means));
+    }
     OK(tv_average_update(t->average, t->step ? 2 : 1, v));
     OK(tv_lbfgs_step(t->lbfgs, 2, valleys, valley, NULL, NULL));
     const double rate = tv_plateau_update(&t->plateau, t->step == 2 ? .5 : 1,
@@ -130,6 +145,7 @@ static void same(training *a, training *b) {
          tv_to(tv_average_read(b->average, right[k]), TV_CPU));
   CHECK(tv_scaler_factor(a->scaler) == tv_scaler_factor(b->scaler));
   EQUAL(tv_scaler_n_finite(a->scaler), tv_scaler_n_finite(b->scaler));
+  EQUAL(tv_accumulator_count(a->sums), tv_accumulator_count(b->sums));
   EQUAL(a->plateau.has_best, b->plateau.has_best);
   CHECK(a->plateau.best == b->plateau.best);
   EQUAL(a->plateau.n_bad, b->plateau.n_bad);
@@ -235,6 +251,8 @@ TEST(what_cannot_be_added_is_refused) {
                tv_checkpoint_add_average(c, "a", NULL));
   FAILS_STATUS(TV_EVALUE, "checkpoint_add_scaler: scaler is NULL",
                tv_checkpoint_add_scaler(c, "a", NULL));
+  FAILS_STATUS(TV_EVALUE, "checkpoint_add_accumulator: accumulator is NULL",
+               tv_checkpoint_add_accumulator(c, "a", NULL));
   FAILS_STATUS(TV_EVALUE, "checkpoint_add_lbfgs: lbfgs is NULL",
                tv_checkpoint_add_lbfgs(c, "a", NULL));
   FAILS_STATUS(TV_EVALUE, "checkpoint_add_plateau: plateau is NULL",
@@ -371,6 +389,56 @@ TEST(numbers_that_cannot_be_are_refused) {
   folder_leave();
 }
 
+/* As a file has them, whoever wrote it. */
+TEST(sums_of_gradients_are_put_back_or_refused) {
+  folder_enter();
+  tv_accumulator *const a = tv_accumulator_new();
+  tv_checkpoint *const c = tv_checkpoint_new();
+  OK(tv_checkpoint_add_accumulator(c, "a", a));
+  OK(tv_checkpoint_save(c, "x.npz", NULL)); /* of none */
+  OK(tv_checkpoint_restore(c, "x.npz", NULL));
+  const int64_t at[] = {2, 0, 2};
+  tv_tensor *const rows = tv_scatter_rows(tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), NULL),
+                                          tv_ones(TV_F16, TV_SHAPE(3, 1)), 4);
+  OK(tv_accumulator_add(a, 2, (tv_tensor *[]){rows, tv_ones(TV_F64, TV_SHAPE(2))}));
+  OK(tv_checkpoint_save(c, "x.npz", NULL));
+  HOLDS(tv_npz_load("x.npz", "a/count", NULL), 1);
+  HOLDS(tv_npz_load("x.npz", "a/0/dtype", NULL), 'f', 'l', 'o', 'a', 't', '1', '6');
+  HOLDS(tv_npz_load("x.npz", "a/0/indices", NULL), 2, 0, 2);
+  HOLDS(tv_npz_load("x.npz", "a/0/values", NULL), 1, 1, 1);
+  EQUAL(tv_tensor_dtype(tv_npz_load("x.npz", "a/0/values", NULL)), TV_F32);
+  HOLDS(tv_npz_load("x.npz", "a/0/n", NULL), 4);
+  HOLDS(tv_npz_load("x.npz", "a/1/sum", NULL), 1, 1);
+  tv_tensor *means[2];
+  tv_accumulator_clear(a);
+  OK(tv_checkpoint_restore(c, "x.npz", NULL));
+  OK(tv_accumulator_mean(a, 2, means));
+  CHECK(tv_is_rows(means[0]) && tv_tensor_dtype(means[0]) == TV_F16);
+  HOLDS(means[0], 1, 0, 2, 0);
+  HOLDS(means[1], 1, 1);
+  const char *const names[] = {"a/kind",      "a/count",    "a/0/dtype",
+                               "a/0/indices", "a/0/values", "a/0/n"};
+  tv_tensor *const three = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(3), NULL);
+  tv_tensor *const kind = text("accumulator"), *const values = tv_ones(TV_F32, TV_SHAPE(3, 1));
+  put_file(6, names, (tv_tensor *[]){kind, whole(0), text("float32"), three, values, whole(4)});
+  refused(c, "'a' has sums of no gradients");
+  put_file(6, names, (tv_tensor *[]){kind, whole(1), text("float64"), three, values, whole(4)});
+  refused(c, "'a/0' is no sum of gradients");
+  put_file(6, names, (tv_tensor *[]){kind, whole(1), text("int32"), three, values, whole(4)});
+  refused(c, "'a/0' is no sum of gradients");
+  put_file(6, names, (tv_tensor *[]){kind, whole(1), text("float32"), values, values, whole(4)});
+  refused(c, "the indices of 'a/0' are not int64 in one axis");
+  put_file(6, names, (tv_tensor *[]){kind, whole(1), text("float32"), three, values, whole(2)});
+  EQUAL(tv_checkpoint_restore(c, "x.npz", NULL), TV_EINDEX);
+  tv_error_clear();
+  put_file(3, names, (tv_tensor *[]){kind, whole(1), text("float32")});
+  refused(c, "missing 'a/0/sum'");
+  EQUAL(tv_accumulator_count(a), 0);
+  tv_checkpoint_release(c);
+  tv_accumulator_release(a);
+  folder_leave();
+}
+
 /* A shorter history than the file's: pairs that it cannot hold are unexpected. */
 TEST(more_pairs_than_a_history_holds_are_refused) {
   folder_enter();
@@ -444,6 +512,6 @@ TEST_MAIN("kept", CASE(training_goes_on_with_the_same_bits),
           CASE(training_goes_on_on_another_device),
           CASE(a_file_holds_what_they_keep_as_plain_arrays), CASE(what_cannot_be_added_is_refused),
           CASE(differences_are_listed_and_nothing_is_loaded),
-          CASE(numbers_that_cannot_be_are_refused),
+          CASE(numbers_that_cannot_be_are_refused), CASE(sums_of_gradients_are_put_back_or_refused),
           CASE(more_pairs_than_a_history_holds_are_refused),
           CASE(any_allocation_may_fail_and_the_state_is_old_or_new))

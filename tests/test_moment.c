@@ -23,8 +23,8 @@ static tv_variable *valued(double value, bool has_concurrent_readers) {
 
 TEST(each_value_is_a_snapshot) {
   for (int n = 0; n <= MANY; n += n < 3 ? 1 : 37) {
-    tv_variable *v[MANY];
-    tv_tensor *x[MANY];
+    tv_variable *v[MANY] = {NULL};
+    tv_tensor *x[MANY] = {NULL};
     for (int k = 0; k < n; k++) v[k] = valued(k, k % 2);
     OK(tv_read_all(n, v, x));
     for (int k = 0; k < n; k++) {
@@ -165,7 +165,7 @@ TEST(failed_allocation_gives_nothing) {
   for (int k = 0; k < MANY; k++) v[k] = valued(k, k % 2);
   for (int64_t fail = 1;; fail++) {
     tv_scope scope;
-    tv_tensor *x[MANY];
+    tv_tensor *x[MANY] = {NULL};
     tv_scope_begin(&scope);
     tv_tape *const tape = tv_tape_begin(NULL);
     tvi_memory_fail(fail, fail % 2);

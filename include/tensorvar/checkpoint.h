@@ -11,14 +11,18 @@
  *     adam/kind, adam/steps, adam/learning_rate    of the optimizer added as "adam"
  *     adam/w/steps, adam/w/exp_avg, ...  what it keeps of "w", by PyTorch's names
  *     adam/settings/beta1, ...           what it was told, by the names of its options, truths as
- * 1; what is not there is 0 adam/w/rate_factor, adam/w/weight_decay, adam/w/decoupled_decay where
- * the group of "w" has others ema/kind, ema/updates, ema/w/average, ema/w/value    of the moving
- * average added as "ema"; the last, where "w" is swapped: its value from before scale/kind,
- * scale/scale, scale/n_finite of the loss scaler added as "scale" slow/kind, slow/has_best,
- * slow/best, slow/n_bad, slow/n_cooling of a plateau lbfgs/kind, lbfgs/iterations,
- * lbfgs/evaluations, lbfgs/length, lbfgs/scale, lbfgs/inverse/0, lbfgs/w/place, lbfgs/w/direction,
- * lbfgs/w/gradient, lbfgs/w/y/0, lbfgs/w/s/0, ...                   of an L-BFGS: its pairs from
- * the oldest on, and the place of "w" among its Variables
+ *                                        1; what is not there is 0
+ *     adam/w/rate_factor, ...            what the group of "w" was told, where that differs
+ *     ema/kind, ema/updates              of the moving average added as "ema"
+ *     ema/w/average, ema/w/value         of "w"; the second: what it was, where it is swapped
+ *     scale/kind, scale/scale, scale/n_finite      of the loss scaler added as "scale"
+ *     sums/kind, sums/count              of an accumulator
+ *     sums/0/dtype, sums/0/sum           of its first gradient; or, where the sum is rows:
+ *     sums/0/indices, sums/0/values, sums/0/n
+ *     slow/kind, slow/has_best, slow/best, slow/n_bad, slow/n_cooling      of a plateau
+ *     lbfgs/kind, lbfgs/iterations, lbfgs/evaluations, lbfgs/length, lbfgs/scale      of an L-BFGS
+ *     lbfgs/inverse/0, lbfgs/w/y/0, lbfgs/w/s/0, ...   its pairs, from the oldest on
+ *     lbfgs/w/place, lbfgs/w/direction, lbfgs/w/gradient   "w" among its Variables
  *     __tensorvar__/version/w            the version of "w"
  *     __tensorvar__/format               1
  *
@@ -37,6 +41,7 @@
 #ifndef TENSORVAR_CHECKPOINT_H
 #define TENSORVAR_CHECKPOINT_H
 
+#include <tensorvar/accumulator.h>
 #include <tensorvar/average.h>
 #include <tensorvar/lbfgs.h>
 #include <tensorvar/optimizer.h>
@@ -107,7 +112,8 @@ TV_API void tv_checkpoint_release(tv_checkpoint *checkpoint);
  * A NULL name of a Variable is its own. Keys, counters, numbers and plateaus are borrowed: they
  * must outlive the checkpoint. An average or L-BFGS takes back all that it kept when the file was
  * saved, and forgets the rest; one that was made anew will do. A plateau's state is restored, not
- * what it was told: factor, patience and the like.
+ * what it was told: factor, patience and the like. An accumulator's sums are restored onto the
+ * thread's current device, and go where the next gradients are.
  *
  * Errors    - TV_EVALUE  something is NULL; the name is taken, or cannot be that of an array (see
  *                        npz.h) or begins with "__"; the Variable or optimizer is there already
@@ -121,6 +127,8 @@ TV_API tv_status tv_checkpoint_add_average(tv_checkpoint *checkpoint, const char
                                            tv_average *average);
 TV_API tv_status tv_checkpoint_add_scaler(tv_checkpoint *checkpoint, const char *name,
                                           tv_scaler *scaler);
+TV_API tv_status tv_checkpoint_add_accumulator(tv_checkpoint *checkpoint, const char *name,
+                                               tv_accumulator *accumulator);
 TV_API tv_status tv_checkpoint_add_lbfgs(tv_checkpoint *checkpoint, const char *name,
                                          tv_lbfgs *lbfgs);
 TV_API tv_status tv_checkpoint_add_plateau(tv_checkpoint *checkpoint, const char *name,

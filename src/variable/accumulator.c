@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Accumulated gradients. An addition makes all new sums, then puts them in place of the old ones.
  */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <tensorvar/accumulator.h>
+#include "accumulator.h"
+
 #include <tensorvar/ops.h>
+#include <tensorvar/rows.h>
 
 #include "device.h"
 #include "memory.h"
@@ -14,18 +14,7 @@
 #include "tally.h"
 #include "thread.h"
 
-typedef struct {
-  tv_tensor *sum; /* retained, settled unless it is rows */
-  tv_dtype dtype; /* of the gradients */
-} place;
-
-struct tv_accumulator {
-  _Atomic int64_t n_holders;
-  pthread_mutex_t lock; /* guards what follows */
-  int n;
-  place *places;
-  int64_t count;
-};
+typedef tvi_sum place;
 
 tv_accumulator *tv_accumulator_new(void) {
   tv_accumulator *const a = tvi_calloc(1, sizeof *a);
@@ -43,14 +32,14 @@ tv_accumulator *tv_accumulator_retain(tv_accumulator *a) {
   return a;
 }
 
-static void release_places(place *places, int n) {
+void tvi_sums_release(place *places, int n) {
   for (int k = 0; k < n; k++) tv_release(places[k].sum);
   tvi_free(places);
 }
 
 void tv_accumulator_release(tv_accumulator *a) {
   if (!a || atomic_fetch_sub_explicit(&a->n_holders, 1, memory_order_acq_rel) != 1) return;
-  release_places(a->places, a->n);
+  tvi_sums_release(a->places, a->n);
   pthread_mutex_destroy(&a->lock);
   tvi_free(a);
   tvi_count(TVI_LIVE, -1);
@@ -79,7 +68,7 @@ void tv_accumulator_clear(tv_accumulator *a) {
   const int n = a->n;
   place *const places = emptied(a);
   pthread_mutex_unlock(&a->lock);
-  release_places(places, n);
+  tvi_sums_release(places, n);
 }
 
 /* Add ------------------------------------------------------------------------------------------ */
@@ -103,9 +92,16 @@ static bool fits(const char *who, const place *p, tv_tensor *g) {
     return tvi_fail(TV_ESHAPE, "%s: a gradient has shape %s, the one before %s", who,
                     tvi_shape_text(&left, g->rank, g->shape),
                     tvi_shape_text(&right, p->sum->rank, p->sum->shape));
-  if (g->device != p->sum->device)
+  if (g->device != p->sum->device && !p->may_move)
     return tvi_fail(TV_EDEVICE, "%s: a gradient is not on the device of the one before", who);
   return true;
+}
+
+tv_tensor *tvi_sum_moved(tv_tensor *sum, tv_device device) {
+  if (sum->device == device) return sum;
+  if (!sum->rows) return tv_to(sum, device);
+  return tv_scatter_rows(tv_to(sum->rows->indices, device), tv_to(sum->rows->values, device),
+                         sum->shape[0]);
 }
 
 static bool add(const char *who, const tv_accumulator *a, int n, tv_tensor *const *gradients,
@@ -114,9 +110,10 @@ static bool add(const char *who, const tv_accumulator *a, int n, tv_tensor *cons
     if (!fits(who, a->count ? &a->places[k] : NULL, gradients[k])) return false;
   for (int k = 0; k < n; k++) {
     tv_tensor *const g = widened(who, gradients[k]);
-    tv_tensor *const sum = !g ? NULL : a->count ? tvi_gradient_add(a->places[k].sum, g) : g;
+    tv_tensor *const before = g && a->count ? tvi_sum_moved(a->places[k].sum, g->device) : NULL;
+    tv_tensor *const sum = !a->count ? g : before ? tvi_gradient_add(before, g) : NULL;
     if (!sum || (!sum->rows && tv_evaluate(1, &sum))) return false;
-    made[k] = (place){tv_retain(sum), gradients[k]->dtype};
+    made[k] = (place){tv_retain(sum), gradients[k]->dtype, false};
   }
   return true;
 }
@@ -150,7 +147,7 @@ tv_status tv_accumulator_add(tv_accumulator *a, int n, tv_tensor *const *gradien
   }
   pthread_mutex_unlock(&a->lock);
   tvi_self.paused--;
-  if (old) release_places(old, n_old);
+  if (old) tvi_sums_release(old, n_old);
   tvi_scope_close(&scope);
   return status;
 }
@@ -186,6 +183,6 @@ tv_status tv_accumulator_mean(tv_accumulator *a, int n, tv_tensor **means) {
     old = emptied(a);
   pthread_mutex_unlock(&a->lock);
   tvi_self.paused--;
-  if (old) release_places(old, n);
+  if (old) tvi_sums_release(old, n);
   return status;
 }

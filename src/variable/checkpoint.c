@@ -161,6 +161,14 @@ tv_status tv_checkpoint_add_scaler(tv_checkpoint *c, const char *name, tv_scaler
   return status;
 }
 
+tv_status tv_checkpoint_add_accumulator(tv_checkpoint *c, const char *name,
+                                        tv_accumulator *accumulator) {
+  const tv_status status =
+      add_kept(c, "checkpoint_add_accumulator", name, accumulator, &tvi_accumulator_keeper);
+  if (!status) tv_accumulator_retain(accumulator);
+  return status;
+}
+
 tv_status tv_checkpoint_add_lbfgs(tv_checkpoint *c, const char *name, tv_lbfgs *lbfgs) {
   const tv_status status = add_kept(c, "checkpoint_add_lbfgs", name, lbfgs, &tvi_lbfgs_keeper);
   if (!status) tv_lbfgs_retain(lbfgs);
@@ -353,6 +361,15 @@ bool tvi_save_whole(tvi_saving *g, const char *name, int64_t x) {
 
 bool tvi_save_real(tvi_saving *g, const char *name, double x) {
   return put(g, tvi_joined(g->who, g->entry->name, name, NULL), small(TV_F64, &x, 0, 0));
+}
+
+bool tvi_save_array(tvi_saving *g, const char *name, tv_tensor *x) {
+  return put(g, tvi_joined(g->who, g->entry->name, name, NULL), tvi_scope_own(tvi_tensor_alias(x)));
+}
+
+bool tvi_save_text(tvi_saving *g, const char *name, const char *text) {
+  return put(g, tvi_joined(g->who, g->entry->name, name, NULL),
+             small(TV_U8, text, 1, (int64_t)strlen(text)));
 }
 
 bool tvi_save_whole_of(tvi_saving *g, const tv_variable *v, const char *name, int64_t x) {

@@ -84,7 +84,7 @@ static tvi_want *add(tvi_restoring *r, char *name, tvi_role what, int entry) {
       [TVI_WANT_SLOT] = TV_DTYPE_NONE,  [TVI_WANT_KEY] = TV_U64,
       [TVI_WANT_COUNTER] = TV_I64,      [TVI_WANT_NUMBER] = TV_F64,
       [TVI_WANT_WHOLE] = TV_I64,        [TVI_WANT_REAL] = TV_F64,
-      [TVI_WANT_SETTING] = TV_F64};
+      [TVI_WANT_ANY] = TV_DTYPE_NONE,   [TVI_WANT_SETTING] = TV_F64};
   tvi_want *const w = &r->wants[r->n++];
   *w = (tvi_want){
       .name = name, .what = what, .entry = entry, .dtype = dtypes[what], .layout = TV_NPY_LAYOUT};
@@ -292,6 +292,7 @@ static int shape_wanted(const tvi_restoring *r, const tvi_want *w, int64_t *shap
 
 bool tvi_want_fits(const tvi_restoring *r, const tvi_want *w) {
   int64_t shape[TV_MAX_RANK];
+  if (w->what == TVI_WANT_ANY) return true;
   const int rank = shape_wanted(r, w, shape);
   if (rank != w->layout.rank) return false;
   for (int k = 0; k < rank; k++)
@@ -316,7 +317,7 @@ static void check_shape(tvi_restoring *r, tvi_want *w) {
 
 static void check_dtype(tvi_restoring *r, const tvi_want *w) {
   char text[160];
-  if (w->layout.dtype == w->dtype) return;
+  if (w->layout.dtype == w->dtype || w->what == TVI_WANT_ANY) return;
   const bool may_convert = (w->what == TVI_WANT_VALUE || w->what == TVI_WANT_SLOT) &&
                            r->o.same_kind &&
                            tv_can_cast(w->layout.dtype, w->dtype, TV_CAST_SAME_KIND);

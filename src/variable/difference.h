@@ -33,6 +33,7 @@ typedef enum {
   TVI_WANT_NUMBER,
   TVI_WANT_WHOLE,   /* of an object with a keeper: int64, */
   TVI_WANT_REAL,    /* float64 */
+  TVI_WANT_ANY,     /* an array of any shape and dtype */
   TVI_WANT_SETTING, /* of an optimizer, or of a Variable's group: compared, not put back */
 } tvi_role;
 

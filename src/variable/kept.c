@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * The states of averages, loss scalers, plateaus and L-BFGS as named arrays. checkpoint.h lists the
- * names. A state made of a file's arrays is whole before anything is locked. */
+ * The states of averages, loss scalers, accumulators, plateaus and L-BFGS as named arrays.
+ * checkpoint.h lists the names. A state made of a file's arrays is whole before anything is locked.
+ */
 #include "kept.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <tensorvar/ops.h>
+#include <tensorvar/rows.h>
 
+#include "accumulator.h"
 #include "average.h"
 #include "lbfgs.h"
 #include "memory.h"
+#include "optimizer.h"
+#include "rows.h"
 #include "scaler.h"
 #include "status.h"
+#include "thread.h"
 #include "variable.h"
 
 /* Numbers of an entry, by their slots; those that the file was not asked for stay 0. */
@@ -41,6 +48,17 @@ static bool numbers_of(const tvi_restoring *r, const tvi_entry *e, bool may_be_i
     if (w->what == TVI_WANT_REAL) all->real[w->slot] = real;
   }
   return true;
+}
+
+/* "y/3", "3/sum". */
+typedef char numbered[32];
+static const char *name_of_pair(numbered name, const char *what, int k) {
+  snprintf(name, sizeof(numbered), "%s/%d", what, k);
+  return name;
+}
+static const char *name_of_place(numbered name, int k, const char *what) {
+  snprintf(name, sizeof(numbered), "%d/%s", k, what);
+  return name;
 }
 
 static void *no_memory(const tvi_restoring *r, const tvi_entry *e) {
@@ -179,6 +197,159 @@ const tvi_keeper tvi_scaler_keeper = {"scaler",       "the scaler", 0,          
                                       scaler_release, scaler_save,  scaler_want, scaler_prepare,
                                       scaler_commit,  tvi_free};
 
+/* Accumulators --------------------------------------------------------------------------------- */
+
+enum { DTYPE, SUM, INDICES, VALUES, OF_PLACE };
+
+static void accumulator_release(void *object) { tv_accumulator_release(object); }
+
+static bool accumulator_save_place(const tvi_sum *p, int k, tvi_saving *s) {
+  numbered name;
+  const tvi_rows *const rows = p->sum->rows;
+  if (!tvi_save_text(s, name_of_place(name, k, "dtype"), tv_dtype_name(p->dtype))) return false;
+  if (!rows) return tvi_save_array(s, name_of_place(name, k, "sum"), p->sum);
+  return tvi_save_array(s, name_of_place(name, k, "indices"), rows->indices) &&
+         tvi_save_array(s, name_of_place(name, k, "values"), rows->values) &&
+         tvi_save_whole(s, name_of_place(name, k, "n"), p->sum->shape[0]);
+}
+
+static bool accumulator_save(void *object, tvi_saving *s) {
+  tv_accumulator *const a = object;
+  pthread_mutex_lock(&a->lock);
+  bool is_done = tvi_save_whole(s, "count", a->count);
+  for (int k = 0; k < a->n && is_done; k++) is_done = accumulator_save_place(&a->places[k], k, s);
+  pthread_mutex_unlock(&a->lock);
+  return is_done;
+}
+
+/* A place has rows or a sum: what is there of them tells which. */
+static bool accumulator_want(void *object, tvi_restoring *r, const tvi_entry *e) {
+  (void)object;
+  numbered name;
+  bool has = true, has_rows = false;
+  bool is_done = tvi_restoring_want(r, e, NULL, "count", TVI_WANT_WHOLE, 0);
+  for (int k = 0; is_done && has; k++) {
+    const int at = OF_PLACE * k;
+    is_done = tvi_restoring_has(r, e, NULL, name_of_place(name, k, "dtype"), &has);
+    if (!is_done || !has) break;
+    is_done = tvi_restoring_want(r, e, NULL, name, TVI_WANT_ANY, at + DTYPE) &&
+              tvi_restoring_has(r, e, NULL, name_of_place(name, k, "indices"), &has_rows);
+    if (is_done && has_rows)
+      is_done = tvi_restoring_want(r, e, NULL, name, TVI_WANT_ANY, at + INDICES) &&
+                tvi_restoring_want(r, e, NULL, name_of_place(name, k, "values"), TVI_WANT_ANY,
+                                   at + VALUES) &&
+                tvi_restoring_want(r, e, NULL, name_of_place(name, k, "n"), TVI_WANT_WHOLE,
+                                   MOST_NUMBERS + k);
+    else if (is_done)
+      is_done =
+          tvi_restoring_want(r, e, NULL, name_of_place(name, k, "sum"), TVI_WANT_ANY, at + SUM);
+  }
+  return is_done;
+}
+
+typedef struct {
+  int n;
+  tvi_sum *places;
+  int64_t count;
+} sums;
+
+static void accumulator_discard(void *state) {
+  sums *const s = state;
+  tvi_sums_release(s->places, s->n);
+  tvi_free(s);
+}
+
+/* The floating or complex dtype of this name. */
+static tv_dtype dtype_named(tv_tensor *x) {
+  static const tv_dtype all[] = {TV_F16, TV_BF16, TV_F32, TV_F64, TV_C64, TV_C128};
+  if (x->dtype != TV_U8 || x->rank != 1 || x->device != TV_CPU) return TV_DTYPE_NONE;
+  for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+    const char *const name = tv_dtype_name(all[k]);
+    if ((size_t)x->size == strlen(name) && !memcmp(x->data, name, strlen(name))) return all[k];
+  }
+  return TV_DTYPE_NONE;
+}
+
+/* Arrays of one place, as they were read. */
+typedef struct {
+  tv_tensor *array[OF_PLACE];
+  int64_t n;
+} parts;
+
+/* Half precision is summed in float32. */
+static bool sum_of(const tvi_restoring *r, const tvi_entry *e, const parts *p, int k, tvi_sum *to) {
+  const tv_dtype dtype = dtype_named(p->array[DTYPE]);
+  tv_tensor *const values = p->array[SUM] ? p->array[SUM] : p->array[VALUES];
+  const bool is_right = dtype != TV_DTYPE_NONE &&
+                        values->dtype == tvi_slot_dtype((tvi_slot_kind){NULL, false}, dtype);
+  if (!is_right)
+    return tvi_fail(TV_EFORMAT, "%s: '%s/%d' is no sum of gradients", r->who, e->name, k);
+  tv_tensor *x = values;
+  if (!p->array[SUM]) {
+    if (p->array[INDICES]->dtype != TV_I64 || p->array[INDICES]->rank != 1)
+      return tvi_fail(TV_EFORMAT, "%s: the indices of '%s/%d' are not int64 in one axis", r->who,
+                      e->name, k);
+    x = tv_scatter_rows(p->array[INDICES], values, p->n);
+  }
+  x = x ? tvi_sum_moved(x, tvi_self.device) : NULL;
+  if (!x || (!x->rows && tv_evaluate(1, &x))) return false;
+  *to = (tvi_sum){tv_retain(x), dtype, true};
+  return true;
+}
+
+static void *accumulator_prepare(void *object, const tvi_restoring *r, const tvi_entry *e) {
+  (void)object;
+  numbers all;
+  int n = 0;
+  if (!numbers_of(r, e, false, &all)) return NULL;
+  for (int64_t i = 0; i < r->n; i++)
+    n += &r->c->entries[r->wants[i].entry] == e && r->wants[i].what == TVI_WANT_ANY &&
+         r->wants[i].slot % OF_PLACE == DTYPE;
+  if (n && all.whole[0] == 0)
+    return tvi_fail(TV_EFORMAT, "%s: '%s' has sums of no gradients", r->who, e->name);
+  sums *const s = tvi_calloc(1, sizeof *s);
+  parts *const found = tvi_calloc(n, sizeof *found);
+  if (s) *s = (sums){n, tvi_calloc(n, sizeof *s->places), all.whole[0]};
+  bool is_done = s && found && s->places;
+  if (!is_done) no_memory(r, e);
+  for (int64_t i = 0; i < r->n && is_done; i++) {
+    const tvi_want *const w = &r->wants[i];
+    if (&r->c->entries[w->entry] != e) continue;
+    if (w->what == TVI_WANT_ANY) found[w->slot / OF_PLACE].array[w->slot % OF_PLACE] = w->x;
+    if (w->what == TVI_WANT_WHOLE && w->slot >= MOST_NUMBERS)
+      is_done = !tv_item_i64(w->x, &found[w->slot - MOST_NUMBERS].n);
+  }
+  for (int k = 0; k < n && is_done; k++) is_done = sum_of(r, e, &found[k], k, &s->places[k]);
+  tvi_free(found);
+  if (is_done) return s;
+  if (s && !s->places) s->n = 0;
+  if (s) accumulator_discard(s);
+  return NULL;
+}
+
+static void accumulator_commit(void *object, void *state) {
+  tv_accumulator *const a = object;
+  sums *const s = state;
+  pthread_mutex_lock(&a->lock);
+  const sums before = {a->n, a->places, a->count};
+  a->n = s->n;
+  a->places = s->places;
+  a->count = s->count;
+  pthread_mutex_unlock(&a->lock);
+  *s = before;
+}
+
+const tvi_keeper tvi_accumulator_keeper = {"accumulator",
+                                           "the accumulator",
+                                           0,
+                                           NULL,
+                                           accumulator_release,
+                                           accumulator_save,
+                                           accumulator_want,
+                                           accumulator_prepare,
+                                           accumulator_commit,
+                                           accumulator_discard};
+
 /* Plateaus ------------------------------------------------------------------------------------- */
 
 static bool plateau_save(void *object, tvi_saving *s) {
@@ -225,13 +396,6 @@ enum { DIRECTION, GRADIENT, PAIRS };
 
 static pthread_mutex_t *lbfgs_lock(void *object) { return &((tv_lbfgs *)object)->lock; }
 static void lbfgs_release(void *object) { tv_lbfgs_release(object); }
-
-/* "y/3". */
-typedef char numbered[32];
-static const char *name_of_pair(numbered name, const char *what, int k) {
-  snprintf(name, sizeof(numbered), "%s/%d", what, k);
-  return name;
-}
 
 static bool lbfgs_save_of(const tv_lbfgs *l, int v, tvi_saving *s) {
   const tvi_lbfgs_memory *const m = &l->kept;

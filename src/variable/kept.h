@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What averages, loss scalers, plateaus and L-BFGS keep, as a checkpoint sees it: named arrays that
- * are taken out under locks, and a state that is made of such arrays and put in place by a swap. */
+ * What averages, loss scalers, accumulators, plateaus and L-BFGS keep, as a checkpoint sees it:
+ * named arrays that are taken out under locks, and a state that is made of such arrays and put in
+ * place by a swap. */
 #ifndef TVI_KEPT_H
 #define TVI_KEPT_H
 
@@ -27,11 +28,14 @@ typedef struct tvi_keeper {
   void (*discard)(void *state); /* after unlocking */
 } tvi_keeper;
 
-extern const tvi_keeper tvi_average_keeper, tvi_scaler_keeper, tvi_lbfgs_keeper, tvi_plateau_keeper;
+extern const tvi_keeper tvi_average_keeper, tvi_scaler_keeper, tvi_lbfgs_keeper, tvi_plateau_keeper,
+    tvi_accumulator_keeper;
 
 /* An array entry/name, or entry/v/name. TV_EVALUE: the checkpoint does not hold v. TV_ENOMEM. */
 bool tvi_save_whole(tvi_saving *s, const char *name, int64_t x);
 bool tvi_save_real(tvi_saving *s, const char *name, double x);
+bool tvi_save_array(tvi_saving *s, const char *name, tv_tensor *x);
+bool tvi_save_text(tvi_saving *s, const char *name, const char *text);
 bool tvi_save_whole_of(tvi_saving *s, const tv_variable *v, const char *name, int64_t x);
 bool tvi_save_of(tvi_saving *s, const tv_variable *v, const char *name, tv_tensor *x);
 

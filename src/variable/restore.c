@@ -21,7 +21,10 @@
 static bool read_want(tvi_restoring *r, tvi_want *w) {
   const bool is_large = w->what == TVI_WANT_VALUE || w->what == TVI_WANT_SLOT;
   tv_tensor *const x = tvi_archive_read(&r->file, w->name, is_large ? w->of->device : TV_CPU);
-  if (!x || !is_large) return (w->x = x) != NULL;
+  if (x && w->what == TVI_WANT_ANY) /* kept as it is, but not as a map of the file */
+    w->x = tvi_scope_own(tvi_value_of(r->who, x, x->dtype, TV_CPU));
+  if (!x || w->what == TVI_WANT_ANY) return w->x != NULL;
+  if (!is_large) return (w->x = x) != NULL;
   /* In the dtype, and in memory, that a Variable or a slot can have. */
   tv_tensor *const converted = tv_astype(x, w->dtype);
   w->x = converted ? tvi_scope_own(tvi_value_of(r->who, converted, w->dtype, w->of->device)) : NULL;

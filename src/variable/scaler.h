@@ -10,7 +10,8 @@
 struct tv_scaler {
   _Atomic int64_t count;
   tv_scaler_options options;
-  pthread_mutex_t lock; /* guards what follows; nothing else is locked while it is held */
+  pthread_mutex_t
+      lock; /* guards what follows; no lock of an optimizer or Variable is taken under it */
   double scale;
   int64_t n_finite;
 };

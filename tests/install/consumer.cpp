@@ -389,6 +389,9 @@ static bool checkpoints_work() {
   tv_checkpoint_add_average(c, "average", average);
   tv_checkpoint_add_scaler(c, "scaler", scaler);
   tv_checkpoint_add_lbfgs(c, "lbfgs", lbfgs);
+  tv_accumulator *sums = tv_accumulator_new();
+  tv_checkpoint_add_accumulator(c, "sums", sums);
+  tv_accumulator_release(sums);
   tv_checkpoint_save(c, "consumer.npz", &save);
   epoch = 4;
   tv_scaler_set(scaler, 2, 1);
