@@ -170,6 +170,7 @@ TV_API tv_status tv_checkpoint_save(tv_checkpoint *checkpoint, const char *path,
  *           - TV_EVALUE       nothing was added under a name that begins with `prefix`
  *           - TV_EBUSY        a Variable is mapped; a callback asks, as above
  *           - TV_ECONSTRAINT  refused under TV_VALIDATE_ONLY
+ *           - TV_EINDEX, TV_ESHAPE  rows of an accumulator that do not fit together
  *           - TV_EIO, TV_ENOMEM, TV_EUNSUPPORTED
  */
 TV_API tv_status tv_checkpoint_restore(tv_checkpoint *checkpoint, const char *path,

@@ -221,26 +221,28 @@ static int compare_locks(const void *left, const void *right) {
 }
 
 tv_status tvi_locks_new(tvi_locks *locks, const char *who, const tv_checkpoint *c) {
-  int n = 0;
+  int n = 0, n_variables = 0;
   tv_variable **const variables = tvi_calloc(c->n, sizeof *variables);
-  *locks = (tvi_locks){.objects = tvi_calloc(c->n, sizeof *locks->objects)};
-  tv_status status = TV_OK;
-  if (!locks->objects || !variables)
-    status = tvi_fail_status(TV_ENOMEM, "%s: no memory for %d entries", who, c->n);
-  for (int k = 0; k < c->n && !status; k++) {
+  tvi_object_lock *const objects = tvi_calloc(c->n, sizeof *objects);
+  *locks = (tvi_locks){.objects = objects};
+  if (!objects || !variables) {
+    tvi_free(variables);
+    tvi_locks_free(locks);
+    return tvi_fail_status(TV_ENOMEM, "%s: no memory for %d entries", who, c->n);
+  }
+  for (int k = 0; k < c->n; k++) {
     const tvi_entry *const e = &c->entries[k];
-    if (e->kind == TVI_VARIABLE) variables[n++] = e->of.variable;
+    if (e->kind == TVI_VARIABLE) variables[n_variables++] = e->of.variable;
     if (e->kind == TVI_OPTIMIZER)
-      locks->objects[locks->n++] =
+      objects[n++] =
           (tvi_object_lock){TVI_OPTIMIZER_ORDER, "the optimizer", &e->of.optimizer->lock};
     if (e->kind == TVI_KEPT && e->keeper->lock)
-      locks->objects[locks->n++] =
+      objects[n++] =
           (tvi_object_lock){e->keeper->order, e->keeper->what, e->keeper->lock(e->of.any)};
   }
-  if (!status) {
-    qsort(locks->objects, (size_t)locks->n, sizeof *locks->objects, compare_locks);
-    status = tvi_together_new(&locks->variables, who, n, variables);
-  }
+  qsort(objects, (size_t)n, sizeof *objects, compare_locks);
+  locks->n = n;
+  const tv_status status = tvi_together_new(&locks->variables, who, n_variables, variables);
   tvi_free(variables);
   if (status) tvi_locks_free(locks);
   return status;

@@ -512,31 +512,36 @@ static bool lbfgs_make_room(history *s, const tvi_restoring *r, int n, int n_pai
   return true;
 }
 
+/* Where an array of a Variable goes: direction, gradient, or y or s of a pair. */
+static tvi_vector *vector_of(const history *s, int slot) {
+  if (slot == DIRECTION) return s->kept.direction;
+  if (slot == GRADIENT) return s->kept.gradient;
+  const tvi_pair *const pair = &s->kept.pairs[(slot - PAIRS) / 2];
+  return (slot - PAIRS) % 2 == 0 ? pair->y : pair->s;
+}
+
 /* A Variable's place comes first, then its arrays. Every place is taken once. */
 static bool lbfgs_fill(history *s, const tvi_restoring *r, const tvi_entry *e) {
+  tv_variable **const variables = s->variables; /* NULL: the file has none */
   int64_t place = 0;
-  bool is_done = true;
-  for (int64_t i = 0; i < r->n && is_done; i++) {
+  for (int64_t i = 0; i < r->n; i++) {
     const tvi_want *const w = &r->wants[i];
     if (&r->c->entries[w->entry] != e) continue;
-    if (w->what == TVI_WANT_REAL && w->slot >= MOST_NUMBERS)
-      is_done = !tv_item_f64(w->x, &s->kept.pairs[w->slot - MOST_NUMBERS].inverse);
-    if (!w->of) continue;
+    if (w->what == TVI_WANT_REAL && w->slot >= MOST_NUMBERS &&
+        tv_item_f64(w->x, &s->kept.pairs[w->slot - MOST_NUMBERS].inverse))
+      return false;
+    if (!w->of || !variables) continue;
     if (w->what == TVI_WANT_WHOLE) {
-      is_done = !tv_item_i64(w->x, &place);
-      if (is_done && (place >= s->n || s->variables[place]))
-        is_done = tvi_fail(TV_EFORMAT, "%s: '%s' has two Variables in one place", r->who, e->name);
-      if (is_done) s->variables[place] = tv_variable_retain(w->of);
+      if (tv_item_i64(w->x, &place)) return false;
+      if (place >= s->n || variables[place])
+        return tvi_fail(TV_EFORMAT, "%s: '%s' has two Variables in one place", r->who, e->name);
+      variables[place] = tv_variable_retain(w->of);
       continue;
     }
-    const int pair = (w->slot - PAIRS) / 2;
-    tvi_vector *const to = w->slot == DIRECTION         ? s->kept.direction
-                           : w->slot == GRADIENT        ? s->kept.gradient
-                           : (w->slot - PAIRS) % 2 == 0 ? s->kept.pairs[pair].y
-                                                        : s->kept.pairs[pair].s;
-    to->x[place] = tv_retain(w->x);
+    tvi_vector *const to = vector_of(s, w->slot);
+    if (to) to->x[place] = tv_retain(w->x);
   }
-  return is_done;
+  return true;
 }
 
 static void *lbfgs_prepare(void *object, const tvi_restoring *r, const tvi_entry *e) {
