@@ -266,6 +266,36 @@ TEST(recomputation_has_gradients_of_gradients) {
   tv_variable_release(w);
 }
 
+/* Of Variables alone: v w, both read inside. */
+static tv_tensor *of_reads(void *user, int n, tv_tensor *const *in) {
+  tv_variable *const *const both = user;
+  (void)in;
+  EQUAL(n, 0);
+  return tv_multiply(tv_read(both[0]), tv_read(both[1]));
+}
+static tv_tensor *of_nothing(void *user, int n, tv_tensor *const *in) {
+  return (void)user, (void)n, (void)in, tv_ones(TV_F64, TV_SHAPE(2));
+}
+
+TEST(a_forward_may_read_variables_alone) {
+  tv_variable *const v = three(), *const w = three(), *both[] = {v, w};
+  tv_custom c = TV_CUSTOM;
+  c.forward = of_reads;
+  c.user = both;
+  tv_tensor *g[2];
+  tv_tape *const tape = tv_tape_begin(NULL);
+  tv_tensor *const y = tv_recompute(&c, 0, NULL);
+  OK(tv_variable_assign(v, tv_zeros(TV_F64, TV_SHAPE(3))));
+  c.forward = of_nothing;
+  HOLDS(tv_recompute(&c, 0, NULL), 1, 1);
+  OK(tv_tape_gradient(tape, y, 2, both, g));
+  HOLDS(g[0], 1, 2, 3);
+  HOLDS(g[1], 1, 2, 3);
+  OK(tv_tape_end(tape));
+  tv_variable_release(v);
+  tv_variable_release(w);
+}
+
 /* A block inside a block. */
 static tv_tensor *nested(void *user, int n, tv_tensor *const *in) {
   const tv_custom c = again(user);
@@ -394,6 +424,6 @@ TEST_MAIN("custom", CASE(gradient_is_the_callers), CASE(forward_may_give_back_an
           CASE(missing_gradients_are_zero_and_second_order_works),
           CASE(wrong_gradients_name_the_op), CASE(failed_callbacks_are_failures),
           CASE(recomputation_uses_the_values_that_were_read),
-          CASE(recomputation_has_gradients_of_gradients), CASE(blocks_nest),
-          CASE(blocks_keep_their_inputs_alone), CASE(another_forward_is_named),
+          CASE(recomputation_has_gradients_of_gradients), CASE(a_forward_may_read_variables_alone),
+          CASE(blocks_nest), CASE(blocks_keep_their_inputs_alone), CASE(another_forward_is_named),
           CASE(failed_allocations_lose_nothing))

@@ -50,7 +50,8 @@ TV_API tv_tensor *tv_custom_op(const tv_custom *custom, int n, tv_tensor *const 
 
 /**
  * forward(in), of which a tape keeps the inputs alone: what its gradient needs is computed again
- * when that is asked for. Less memory, for one more forward. custom->backward is NULL.
+ * when that is asked for. Less memory, for one more forward. custom->backward is NULL; n may be 0,
+ * where it reads Variables alone.
  *
  * Gradients flow to the inputs and to every Variable that forward reads: again with the values that
  * were read the first time, whatever was assigned since. forward gives the same result for the same

@@ -105,8 +105,9 @@ static bool fits(const char *who, const tv_custom *given, bool has_backward, int
   if (has_backward && !given->backward) return tvi_null(who, "backward");
   if (!has_backward && given->backward)
     return tvi_fail(TV_EVALUE, "%s: a backward is given: that is tv_custom_op's", who);
-  if (n < 1) return tvi_fail(TV_EVALUE, "%s: n is %d, expected 1 or more", who, n);
-  if (!in) return tvi_null(who, "in");
+  const int least = has_backward ? 1 : 0; /* what is recomputed may read Variables alone */
+  if (n < least) return tvi_fail(TV_EVALUE, "%s: n is %d, expected %d or more", who, n, least);
+  if (n && !in) return tvi_null(who, "in");
   for (int k = 0; k < n; k++)
     if (!in[k]) return tvi_null(who, "an input");
   return tvi_scope_is_open(who);
@@ -121,6 +122,7 @@ static void *refused(const tv_custom *given) {
 /* y by another identity: tapes may know it already, as an input or from before. */
 static tv_tensor *finished(tvi_custom *c, tv_tensor *y, int n_in, tv_tensor *const *in) {
   tv_tensor *const fresh = tvi_tensor_alias(y);
+  if (n_in == 0) return tvi_scope_own(fresh);
   return tvi_finish(&c->rule, fresh, n_in, in, 0, NULL);
 }
 
@@ -144,7 +146,7 @@ static tv_tensor *recorded(tvi_custom *c, tv_tensor *y, tv_tensor *const *in) {
   const int n = c->n_in + c->reads.n;
   tv_tensor **const all = tvi_malloc(n * (int64_t)sizeof *all);
   if (!all) return tvi_fail(TV_ENOMEM, "recompute: no memory for %d inputs", n);
-  memcpy(all, in, (size_t)c->n_in * sizeof *all);
+  if (c->n_in) memcpy(all, in, (size_t)c->n_in * sizeof *all);
   tv_status status = TV_OK;
   for (int k = 0; k < c->reads.n && !status; k++) {
     const tvi_seen *const seen = &c->reads.seen[k];
