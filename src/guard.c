@@ -179,15 +179,15 @@ void tvi_guard_note(tvi_storage *storage) {
   if (!g || g->level == TV_GUARD_NONE) return;
   for (int k = 0; k < self->n_used; k++)
     if (self->used[k] == storage) return;
-  if (self->n_used == TVI_MOST_USED)
-    tvi_guards_check("read"); /* keeps what it finds as the error */
+  if (self->n_used == TVI_MOST_USED && tvi_guards_check("read")) self->has_mutated = true;
   tvi_storage_retain(storage);
   self->used[self->n_used++] = storage;
 }
 
 tv_status tvi_guards_check(const char *who) {
-  tv_status status = TV_OK;
   tvi_thread *const self = tvi_thread_current();
+  tv_status status = self->has_mutated ? TV_EMUTATED : TV_OK;
+  self->has_mutated = false;
   while (self->n_used) {
     tvi_storage *const storage = self->used[--self->n_used];
     const tv_status found = check(who, tvi_guard_of(storage));
@@ -199,6 +199,7 @@ tv_status tvi_guards_check(const char *who) {
 
 void tvi_guards_forget(void) {
   tvi_thread *const self = tvi_thread_current();
+  self->has_mutated = false;
   while (self->n_used) tvi_storage_release(self->used[--self->n_used]);
 }
 

@@ -46,6 +46,7 @@ typedef struct {
   int scoped;    /* ... of these, until a scope ends */
   int n_used;    /* guarded borrows that the op at hand reads, retained */
   tvi_storage *used[TVI_MOST_USED];
+  bool has_mutated;        /* of those for which there was no room, one had */
   struct tvi_reads *reads; /* of the innermost forward that is run for a recomputation */
   tv_device device;
   tv_stream *stream; /* current one, retained; NULL: the main streams */

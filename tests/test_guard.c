@@ -57,6 +57,25 @@ TEST(ops_tell_once_the_bytes_changed) {
   OK(tv_item_f64(tv_sum(x, TV_ALL_AXES), &sum));
 }
 
+/* More borrows than a thread keeps in mind. */
+TEST(ops_of_many_borrows_tell) {
+  enum { MANY = 20 };
+  static double each[MANY][2];
+  tv_tensor *x[MANY];
+  for (int which = 0; which < MANY; which += 3) {
+    for (int k = 0; k < MANY; k++) {
+      each[k][0] = k;
+      x[k] = borrow(each[k], TV_GUARD_FULL, TV_F64, TV_SHAPE(2), NULL);
+    }
+    CHECK(tv_concat(MANY, x, 0));
+    each[which][1]++;
+    CHECK(!tv_concat(MANY, x, 0));
+    CHECK(tv_error() == TV_EMUTATED);
+    tv_error_clear();
+    CHECK(tv_negative(x[(which + 1) % MANY]));
+  }
+}
+
 TEST(host_access_tells) {
   tv_tensor *const x = full();
   char text[200];
@@ -255,8 +274,8 @@ TEST(release_runs_once_after_the_last_view) {
   }
 }
 
-TEST_MAIN("guard", CASE(ops_tell_once_the_bytes_changed), CASE(host_access_tells),
-          CASE(writes_take_nothing_that_changed), CASE(gradients_tell),
+TEST_MAIN("guard", CASE(ops_tell_once_the_bytes_changed), CASE(ops_of_many_borrows_tell),
+          CASE(host_access_tells), CASE(writes_take_nothing_that_changed), CASE(gradients_tell),
           CASE(marks_work_without_a_guard), CASE(two_borrows_of_one_buffer_both_tell),
           CASE(sampled_guards_see_long_runs), CASE(gaps_are_not_watched),
           CASE(release_runs_once_after_the_last_view))
