@@ -14,6 +14,7 @@
 #include "deferred.h"
 #include "device.h"
 #include "elementwise.h"
+#include "guard.h"
 #include "rows.h"
 #include "scope.h"
 #include "status.h"
@@ -48,6 +49,12 @@ static tv_tensor *from_start(const char *who, tv_tensor *indices, int64_t n) {
   return y;
 }
 
+/* Whether positions may be read where they are: those in memory of somebody else's are copied,
+ * since they could change after they were looked at. */
+static bool is_kept(tv_tensor *x) {
+  return x->dtype == TV_I64 && !tvi_settle(x) && !(x->storage && x->storage->is_borrowed);
+}
+
 tv_tensor *tvi_positions(const char *who, const char *noun, tv_tensor *indices, tv_device device,
                          int64_t n, bool from_end) {
   if (!tvi_is_integer(indices->dtype))
@@ -62,10 +69,14 @@ tv_tensor *tvi_positions(const char *who, const char *noun, tv_tensor *indices, 
     tvi_fail(TV_EDEVICE, "%s: %s is on %s, not on %s", who, noun,
              tvi_device_at(tvi_tensor_on(strong))->name, tvi_device_at(device)->name);
   else
-    y = strong->dtype == TV_I64 ? tvi_tensor_compact(who, strong)
-                                : tvi_tensor_copy(who, strong, TV_I64, device);
+    y = is_kept(strong) ? tvi_tensor_compact(who, strong)
+                        : tvi_tensor_copy(who, strong, TV_I64, device);
   tv_release(strong);
   if (!y) return NULL;
+  if (tvi_guards_check(who)) {
+    tv_release(y);
+    return NULL;
+  }
   /* The elements of a head never change, so a device is asked, and waited for, once. */
   const int64_t below = atomic_load_explicit(&indices->below, memory_order_relaxed);
   if (device != TV_CPU && below && below <= n) return y;

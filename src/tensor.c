@@ -4,6 +4,7 @@
  * tv_tensor_data shows. */
 #include "tensor.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "deferred.h"
@@ -291,12 +292,32 @@ bool tvi_axes(const char *who, int rank, int n, const int64_t *axes, bool *is_na
 }
 
 /* What is shown in host memory: the elements in C order. */
+/* The owner of a borrow said that it changed since these bytes were packed: pack again, in place,
+ * for pointers to them stay valid. Their `user`, which nobody calls, is the borrow's epoch. */
+static const void *packed_again(tv_tensor *x, tvi_storage *compact) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  const uintptr_t epoch = (uintptr_t)tvi_guard_epoch(x->storage);
+  tv_tensor *fresh = NULL;
+  pthread_mutex_lock(&lock);
+  const bool is_old = (uintptr_t)compact->user != epoch;
+  if (is_old) fresh = tvi_tensor_copy("tensor_data", x, x->dtype, TV_CPU);
+  if (fresh) {
+    memcpy(compact->data, fresh->data, (size_t)compact->bytes);
+    compact->user = (void *)epoch;
+  }
+  pthread_mutex_unlock(&lock);
+  tv_release(fresh);
+  return is_old && !fresh ? NULL : compact->data;
+}
+
 static const void *compact_data(tv_tensor *x) {
   tvi_storage *compact = atomic_load_explicit(&x->compact, memory_order_acquire);
-  if (compact) return compact->data;
+  if (compact) return tvi_guard_of(x->storage) ? packed_again(x, compact) : compact->data;
+  const uintptr_t epoch = (uintptr_t)tvi_guard_epoch(x->storage);
   tv_tensor *const packed = tvi_tensor_copy("tensor_data", x, x->dtype, TV_CPU);
   if (!packed) return NULL;
   tvi_storage *mine = packed->storage;
+  mine->user = (void *)epoch;
   tvi_storage_retain(mine);
   tv_release(packed);
   /* Two threads may pack at once; the first to publish wins. */

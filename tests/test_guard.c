@@ -245,6 +245,35 @@ TEST(gaps_are_not_watched) {
         tv_exp(x));
 }
 
+/* What tv_tensor_data packs of a view follows a mark, where it was. */
+TEST(packed_views_follow_marks) {
+  for (int guard = TV_GUARD_NONE; guard <= TV_GUARD_FULL; guard++) {
+    double six[] = {0, 1, 2, 3, 4, 5};
+    tv_tensor *const x = borrow(six, (tv_guard)guard, TV_F64, TV_SHAPE(6), NULL);
+    tv_tensor *const view = tv_slice(x, "::2");
+    const double *const packed = tv_tensor_data(view);
+    CHECK(packed && packed[1] == 2);
+    six[2] = 9;
+    OK(tv_tensor_mark_mutated(view));
+    CHECK(tv_tensor_data(view) == packed && packed[1] == 9);
+    CHECK(tv_tensor_data(view) == packed && packed[2] == 4);
+  }
+}
+
+/* Indices are looked at, and then used: what is used of guarded ones is what was looked at. */
+TEST(indices_are_as_they_were_borrowed) {
+  int64_t at[] = {1, 0};
+  tv_tensor *const x = tv_arange(TV_F64, 5, 8, 1);
+  tv_tensor *const indices = borrow(at, TV_GUARD_FULL, TV_I64, TV_SHAPE(2), NULL);
+  HOLDS(tv_take(x, indices, 0), 6, 5);
+  at[1] = 1000;
+  CHECK(!tv_take(x, indices, 0));
+  CHECK(tv_error() == TV_EMUTATED);
+  tv_error_clear();
+  OK(tv_tensor_mark_mutated(indices));
+  FAILS(TV_EINDEX, "take: index 1000 at position 1 is out of range of 3", tv_take(x, indices, 0));
+}
+
 TEST(release_runs_once_after_the_last_view) {
   releases = 0;
   tv_scope scope;
@@ -278,4 +307,5 @@ TEST_MAIN("guard", CASE(ops_tell_once_the_bytes_changed), CASE(ops_of_many_borro
           CASE(host_access_tells), CASE(writes_take_nothing_that_changed), CASE(gradients_tell),
           CASE(marks_work_without_a_guard), CASE(two_borrows_of_one_buffer_both_tell),
           CASE(sampled_guards_see_long_runs), CASE(gaps_are_not_watched),
+          CASE(packed_views_follow_marks), CASE(indices_are_as_they_were_borrowed),
           CASE(release_runs_once_after_the_last_view))
