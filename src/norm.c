@@ -11,6 +11,7 @@
 #include <tensorvar/ops.h>
 #include <tensorvar/reduce.h>
 
+#include "range.h"
 #include "scope.h"
 #include "softmax.h"
 #include "status.h"
@@ -144,8 +145,7 @@ tv_tensor *tv_layer_norm(tv_tensor *x, int64_t axis, tv_tensor *gamma, tv_tensor
     return tvi_fail(TV_EDTYPE, "%s: does not take %s", who, tv_dtype_name(x->dtype));
   const int first = tvi_axis(who, axis, x->rank);
   if (first < 0 || !fits(x, first, gamma, "gamma") || !fits(x, first, beta, "beta")) return NULL;
-  if (!(epsilon >= 0) || !isfinite(epsilon))
-    return tvi_fail(TV_EVALUE, "%s: epsilon is negative or not finite", who);
+  if (!tvi_in_range(who, "epsilon", epsilon, TVI_AT_LEAST_0)) return NULL;
   tv_tensor *y = NULL;
   if (x->size == 0) {
     y = tvi_tensor_new(who, tvi_tensor_on(x), x->dtype, x->rank, x->shape);

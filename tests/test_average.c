@@ -106,7 +106,7 @@ TEST(what_cannot_be_is_refused) {
   tv_variable_release(i);
   tv_variable_release(c);
   CHECK(!average(2, false));
-  SAME_TEXT(tv_error_text(), "average_new: decay is not in [0, 1]");
+  SAME_TEXT(tv_error_text(), "average_new: decay is 2, expected 0 to 1");
   tv_error_clear();
 }
 

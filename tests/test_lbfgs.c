@@ -184,12 +184,12 @@ TEST(what_cannot_be_is_refused) {
   tv_variable_release(c);
   tv_variable_release(i);
   CHECK(!lbfgs(0));
-  SAME_TEXT(tv_error_text(), "lbfgs_new: iterations or history is below 1");
+  SAME_TEXT(tv_error_text(), "lbfgs_new: iterations is 0, expected 1 or more and finite");
   tv_error_clear();
   tv_lbfgs_options o = TV_LBFGS_OPTIONS;
   o.learning_rate = -1;
   CHECK(!tv_lbfgs_new(&o));
-  SAME_TEXT(tv_error_text(), "lbfgs_new: a number is negative or not finite");
+  SAME_TEXT(tv_error_text(), "lbfgs_new: learning_rate is -1, expected 0 or more and finite");
   tv_error_clear();
 }
 

@@ -100,7 +100,7 @@ TEST(what_does_not_fit) {
         tv_layer_norm(x, 1, two, NULL, 0));
   FAILS(TV_EDEVICE, "layer_norm: x is on cpu, gamma on far:0",
         tv_layer_norm(x, 1, OK(tv_to(tv_ones(TV_F32, TV_SHAPE(3)), far_device())), NULL, 0));
-  FAILS(TV_EVALUE, "layer_norm: epsilon is negative or not finite",
+  FAILS(TV_EVALUE, "layer_norm: epsilon is -1, expected 0 or more and finite",
         tv_layer_norm(x, 1, NULL, NULL, -1));
   FAILS(TV_EVALUE, "layer_norm: x is NULL", tv_layer_norm(NULL, 1, NULL, NULL, 0));
   CHECK(!tv_layer_norm(x, 2, NULL, NULL, 0));

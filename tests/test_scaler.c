@@ -100,22 +100,22 @@ TEST(a_state_is_put_back) {
   tv_scaler *const s = scaler(4, 10);
   OK(tv_scaler_set(s, 32, 7));
   CHECK(tv_scaler_factor(s) == 32 && tv_scaler_n_finite(s) == 7);
-  FAILS_STATUS(TV_EVALUE, "scaler_set: scale is not above 0, or not finite, or n_finite negative",
+  FAILS_STATUS(TV_EVALUE, "scaler_set: scale is 0, expected above 0 and finite",
                tv_scaler_set(s, 0, 7));
   tv_scaler_release(s);
 }
 
 TEST(bad_options_are_refused) {
   CHECK(!scaler(0, 1));
-  SAME_TEXT(tv_error_text(), "scaler_new: scale is not above 0, or not finite");
+  SAME_TEXT(tv_error_text(), "scaler_new: scale is 0, expected above 0 and finite");
   tv_error_clear();
   CHECK(!scaler(1, 0));
-  SAME_TEXT(tv_error_text(), "scaler_new: interval is below 1");
+  SAME_TEXT(tv_error_text(), "scaler_new: interval is 0, expected 1 or more and finite");
   tv_error_clear();
   tv_scaler_options o = TV_SCALER_OPTIONS;
   o.backoff = 1;
   CHECK(!tv_scaler_new(&o));
-  SAME_TEXT(tv_error_text(), "scaler_new: growth is not above 1, or backoff not between 0 and 1");
+  SAME_TEXT(tv_error_text(), "scaler_new: backoff is 1, expected above 0 and below 1");
   tv_error_clear();
   CHECK(tv_scaler_factor(NULL) == 0 && tv_scaler_n_finite(NULL) == 0);
 }

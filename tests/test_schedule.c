@@ -137,7 +137,7 @@ TEST(callback) {
   TORCH(s, .1, .05, .1 / 6, .1 / 11, .1 / 12, .1 / 26, .1 / 41);
   by = -1;
   CHECK(isnan(tv_schedule_at(&s, 3)));
-  SAME_TEXT(tv_error_text(), "schedule_at: the schedule's rate is negative or not finite");
+  SAME_TEXT(tv_error_text(), "schedule_at: the schedule's rate is -0.25, expected 0 or more and finite");
   tv_error_clear();
 }
 
@@ -151,9 +151,9 @@ static void refused(const tv_schedule *s, const char *text) {
 TEST(what_is_none_is_refused) {
   tv_schedule s = TV_SCHEDULE;
   s.rate = -1;
-  refused(&s, "schedule_at: schedule: rate is negative or not finite");
+  refused(&s, "schedule_at: schedule: rate is -1, expected 0 or more and finite");
   s = schedule(TV_SCHEDULE_COSINE, 0);
-  refused(&s, "schedule_at: schedule: steps is not above 0");
+  refused(&s, "schedule_at: schedule: steps is 0, expected 1 or more and finite");
   s = schedule(TV_SCHEDULE_CALLBACK, 1);
   refused(&s, "schedule_at: schedule: callback is NULL");
   s = schedule(TV_SCHEDULE_PIECEWISE, 1);
@@ -166,7 +166,7 @@ TEST(what_is_none_is_refused) {
   refused(&s, "schedule_at: schedule: that is no kind");
   s = schedule(TV_SCHEDULE_ONE_CYCLE, 5);
   s.peak = 1;
-  refused(&s, "schedule_at: schedule: peak is not between 0 and 1, or a divisor not above 0");
+  refused(&s, "schedule_at: schedule: peak is 1, expected above 0 and below 1");
   s = (tv_schedule)TV_SCHEDULE;
   CHECK(isnan(tv_schedule_at(&s, -1)));
   tv_error_clear();
@@ -227,7 +227,7 @@ TEST(a_callback_that_gives_no_rate_fails_the_step) {
   CHECK(stepped(o, v) == .1);
   by = (double)NAN;
   tv_tensor *const g = tv_ones(TV_F64, TV_SCALAR_SHAPE);
-  FAILS_STATUS(TV_EVALUE, "optimizer_step: the schedule's rate is negative or not finite",
+  FAILS_STATUS(TV_EVALUE, "optimizer_step: the schedule's rate is nan, expected 0 or more and finite",
                tv_optimizer_step(o, 1, &v, &g));
   HOLDS(tv_read(v), -.1);
   EQUAL(tv_optimizer_steps(o), 1);
@@ -273,7 +273,7 @@ TEST(plateau) {
   p.factor = 1;
   CHECK(isnan(tv_plateau_update(&p, 1, 1)));
   SAME_TEXT(tv_error_text(),
-            "plateau_update: factor is not in [0, 1), or something is negative or not finite");
+            "plateau_update: factor is 1, expected 0 or more and below 1");
   tv_error_clear();
   CHECK(isnan(tv_plateau_update(NULL, 1, 1)));
   tv_error_clear();

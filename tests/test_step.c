@@ -63,7 +63,7 @@ TEST(learning_rate_may_change) {
     OK(tv_item_f64(tv_read(v), &w));
     CHECK(fabs(w - want[k]) < 1e-12);
   }
-  FAILS_STATUS(TV_EVALUE, "optimizer_set_learning_rate: rate is negative or not finite",
+  FAILS_STATUS(TV_EVALUE, "optimizer_set_learning_rate: rate is nan, expected 0 or more and finite",
                tv_optimizer_set_learning_rate(o, (double)NAN));
   tv_optimizer_release(o);
   tv_variable_release(v);
@@ -194,7 +194,7 @@ TEST(groups_are_as_if_by_themselves) {
     SAME(tv_read(v[2]), tv_read(x));
   }
   group.rate_factor = -1;
-  FAILS_STATUS(TV_EVALUE, "optimizer_set_group: rate_factor is negative or not finite",
+  FAILS_STATUS(TV_EVALUE, "optimizer_set_group: rate_factor is -1, expected 0 or more and finite",
                tv_optimizer_set_group(both, 1, v, &group));
   FAILS_STATUS(TV_EVALUE, "optimizer_set_group: a Variable is NULL",
                tv_optimizer_set_group(both, 1, (tv_variable *[]){NULL}, NULL));

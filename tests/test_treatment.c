@@ -94,7 +94,7 @@ TEST(a_norm_that_is_not_finite_fails_or_skips) {
   EQUAL(tv_variable_version(v), 0);
   tv_step_options with = TV_STEP_OPTIONS;
   with.clip_value = -1;
-  FAILS_STATUS(TV_EVALUE, "optimizer_step: a limit of clipping is negative or not finite",
+  FAILS_STATUS(TV_EVALUE, "optimizer_step: clip_value is -1, expected 0 or more and finite",
                tv_optimizer_step_with(o, 1, &v, &g, &with));
   with.size = 0;
   CHECK(tv_optimizer_step_with(o, 1, &v, &g, &with) == TV_EVALUE);

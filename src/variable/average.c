@@ -8,6 +8,7 @@
 
 #include "memory.h"
 #include "optimizer.h"
+#include "range.h"
 #include "scope.h"
 #include "status.h"
 #include "tally.h"
@@ -33,8 +34,7 @@ tv_average *tv_average_new(const tv_average_options *options) {
     if (!tvi_options_fit(who, options->size, sizeof o)) return NULL;
     memcpy(&o, options, options->size);
   }
-  if (!(o.decay >= 0 && o.decay <= 1))
-    return tvi_fail(TV_EVALUE, "%s: decay is not in [0, 1]", who);
+  if (!tvi_in_range(who, "decay", o.decay, TVI_FROM_0_TO_1)) return NULL;
   tv_average *const a = tvi_calloc(1, sizeof *a);
   if (!a || !tvi_lock_make(&a->lock)) {
     tvi_free(a);

@@ -8,6 +8,7 @@
 #include <tensorvar/reduce.h>
 
 #include "memory.h"
+#include "range.h"
 #include "rows.h"
 #include "scope.h"
 #include "status.h"
@@ -70,9 +71,7 @@ static tv_status begin(const char *who, int n, tv_tensor *const *gradients, doub
     for (int k = 0; k < n; k++) clipped[k] = NULL;
   for (int k = 0; k < n; k++)
     if (!gradients[k]) return tvi_null_status(who, "a gradient");
-  if (!(limit > 0) || !isfinite(limit))
-    return tvi_fail_status(TV_EVALUE, "%s: limit is not above 0, or not finite", who);
-  return TV_OK;
+  return tvi_in_range(who, "limit", limit, TVI_ABOVE_0) ? TV_OK : TV_EVALUE;
 }
 
 typedef enum { BY_VALUE, BY_NORM, BY_JOINT_NORM } manner;

@@ -10,6 +10,7 @@
 
 #include "memory.h"
 #include "optimizer.h"
+#include "range.h"
 #include "scope.h"
 #include "status.h"
 #include "tally.h"
@@ -24,8 +25,6 @@ typedef tvi_lbfgs_memory memory;
 
 /* Make ----------------------------------------------------------------------------------------- */
 
-static bool is_number(double x) { return isfinite(x) && x >= 0; }
-
 tv_lbfgs *tv_lbfgs_new(const tv_lbfgs_options *options) {
   static const char name[] = "lbfgs_new";
   tv_lbfgs_options o = TV_LBFGS_OPTIONS;
@@ -33,11 +32,13 @@ tv_lbfgs *tv_lbfgs_new(const tv_lbfgs_options *options) {
     if (!tvi_options_fit(name, options->size, sizeof o)) return NULL;
     memcpy(&o, options, options->size);
   }
-  if (!is_number(o.learning_rate) || !is_number(o.least_gradient) || !is_number(o.least_change) ||
-      o.evaluations < 0)
-    return tvi_fail(TV_EVALUE, "%s: a number is negative or not finite", name);
-  if (o.iterations < 1 || o.history < 1)
-    return tvi_fail(TV_EVALUE, "%s: iterations or history is below 1", name);
+  if (!tvi_in_range(name, "learning_rate", o.learning_rate, TVI_AT_LEAST_0) ||
+      !tvi_in_range(name, "least_gradient", o.least_gradient, TVI_AT_LEAST_0) ||
+      !tvi_in_range(name, "least_change", o.least_change, TVI_AT_LEAST_0) ||
+      !tvi_in_range(name, "evaluations", o.evaluations, TVI_AT_LEAST_0) ||
+      !tvi_in_range(name, "iterations", o.iterations, TVI_AT_LEAST_1) ||
+      !tvi_in_range(name, "history", o.history, TVI_AT_LEAST_1))
+    return NULL;
   if (o.evaluations == 0) o.evaluations = (int)((int64_t)o.iterations * 5 / 4);
   tv_lbfgs *const l = tvi_calloc(1, sizeof *l);
   if (!l || !tvi_lock_make(&l->lock)) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "range.h"
 #include "scope.h"
 #include "status.h"
 #include "tally.h"
@@ -15,16 +16,6 @@
 #include "variable.h"
 
 /* Make --------------------------------------------------------------------------------------- */
-
-static bool is_rate(double x) { return isfinite(x) && x >= 0; }
-static bool is_decay(double x) { return x >= 0 && x < 1; }
-
-static bool is_rate_named(const char *who, const char *name, double x) {
-  return is_rate(x) || tvi_fail(TV_EVALUE, "%s: %s is negative or not finite", who, name);
-}
-static bool is_decay_named(const char *who, const char *name, double x) {
-  return is_decay(x) || tvi_fail(TV_EVALUE, "%s: %s is not in [0, 1)", who, name);
-}
 
 /* The options of a caller, who may know less of them than the library, in place of the defaults. */
 static bool taken(const char *who, void *options, size_t known, const void *given) {
@@ -38,9 +29,9 @@ static bool taken(const char *who, void *options, size_t known, const void *give
 
 static tv_optimizer *optimizer_new(const char *who, const tvi_method *method, double learning_rate,
                                    const tvi_settings *with) {
-  if (!is_rate_named(who, "learning_rate", learning_rate) ||
-      !is_rate_named(who, "weight_decay", with->weight_decay) ||
-      !is_rate_named(who, "decoupled_decay", with->decoupled_decay))
+  if (!tvi_in_range(who, "learning_rate", learning_rate, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "weight_decay", with->weight_decay, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "decoupled_decay", with->decoupled_decay, TVI_AT_LEAST_0))
     return NULL;
   tv_optimizer *const o = tvi_calloc(1, sizeof *o);
   if (!o || !tvi_lock_make(&o->lock)) {
@@ -59,9 +50,9 @@ static tv_optimizer *optimizer_new(const char *who, const tvi_method *method, do
 tv_optimizer *tv_sgd_new(const tv_sgd_options *options) {
   tv_sgd_options o = TV_SGD_OPTIONS;
   if (!taken("sgd_new", &o, sizeof o, options) ||
-      !is_rate_named("sgd_new", "learning_rate", o.learning_rate) ||
-      !is_decay_named("sgd_new", "momentum", o.momentum) ||
-      !is_decay_named("sgd_new", "dampening", o.dampening))
+      !tvi_in_range("sgd_new", "learning_rate", o.learning_rate, TVI_AT_LEAST_0) ||
+      !tvi_in_range("sgd_new", "momentum", o.momentum, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range("sgd_new", "dampening", o.dampening, TVI_FROM_0_BELOW_1))
     return NULL;
   if (o.dampening != 0 && (o.nesterov || o.rate_in_momentum))
     return tvi_fail(TV_EVALUE,
@@ -78,10 +69,11 @@ tv_optimizer *tv_sgd_new(const tv_sgd_options *options) {
 }
 
 static tv_optimizer *adam_new(const char *who, const tvi_method *method, const tv_adam_options *o) {
-  if (!is_rate_named(who, "learning_rate", o->learning_rate)) return NULL;
-  if (!is_decay(o->beta1) || !is_decay(o->beta2))
-    return tvi_fail(TV_EVALUE, "%s: beta1 or beta2 is not in [0, 1)", who);
-  if (!is_rate_named(who, "epsilon", o->epsilon)) return NULL;
+  if (!tvi_in_range(who, "learning_rate", o->learning_rate, TVI_AT_LEAST_0)) return NULL;
+  if (!tvi_in_range(who, "beta1", o->beta1, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range(who, "beta2", o->beta2, TVI_FROM_0_BELOW_1))
+    return NULL;
+  if (!tvi_in_range(who, "epsilon", o->epsilon, TVI_AT_LEAST_0)) return NULL;
   return optimizer_new(who, method, o->learning_rate,
                        &(tvi_settings){.beta1 = o->beta1,
                                        .beta2 = o->beta2,
@@ -107,8 +99,10 @@ tv_optimizer *tv_adamw_new(const tv_adam_options *options) {
 tv_optimizer *tv_rmsprop_new(const tv_rmsprop_options *options) {
   static const char who[] = "rmsprop_new";
   tv_rmsprop_options o = TV_RMSPROP_OPTIONS;
-  if (!taken(who, &o, sizeof o, options) || !is_decay_named(who, "decay", o.decay) ||
-      !is_decay_named(who, "momentum", o.momentum) || !is_rate_named(who, "epsilon", o.epsilon))
+  if (!taken(who, &o, sizeof o, options) ||
+      !tvi_in_range(who, "decay", o.decay, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range(who, "momentum", o.momentum, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range(who, "epsilon", o.epsilon, TVI_AT_LEAST_0))
     return NULL;
   return optimizer_new(who, &tvi_rmsprop, o.learning_rate,
                        &(tvi_settings){.decay = o.decay,
@@ -126,8 +120,10 @@ tv_optimizer *tv_rmsprop_new(const tv_rmsprop_options *options) {
 tv_optimizer *tv_adagrad_new(const tv_adagrad_options *options) {
   static const char who[] = "adagrad_new";
   tv_adagrad_options o = TV_ADAGRAD_OPTIONS;
-  if (!taken(who, &o, sizeof o, options) || !is_rate_named(who, "rate_decay", o.rate_decay) ||
-      !is_rate_named(who, "initial", o.initial) || !is_rate_named(who, "epsilon", o.epsilon))
+  if (!taken(who, &o, sizeof o, options) ||
+      !tvi_in_range(who, "rate_decay", o.rate_decay, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "initial", o.initial, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "epsilon", o.epsilon, TVI_AT_LEAST_0))
     return NULL;
   return optimizer_new(who, &tvi_adagrad, o.learning_rate,
                        &(tvi_settings){.rate_decay = o.rate_decay,
@@ -143,8 +139,9 @@ tv_optimizer *tv_adagrad_new(const tv_adagrad_options *options) {
 tv_optimizer *tv_adadelta_new(const tv_adadelta_options *options) {
   static const char who[] = "adadelta_new";
   tv_adadelta_options o = TV_ADADELTA_OPTIONS;
-  if (!taken(who, &o, sizeof o, options) || !is_decay_named(who, "decay", o.decay) ||
-      !is_rate_named(who, "epsilon", o.epsilon))
+  if (!taken(who, &o, sizeof o, options) ||
+      !tvi_in_range(who, "decay", o.decay, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range(who, "epsilon", o.epsilon, TVI_AT_LEAST_0))
     return NULL;
   return optimizer_new(who, &tvi_adadelta, o.learning_rate,
                        &(tvi_settings){.decay = o.decay,
@@ -159,8 +156,9 @@ tv_optimizer *tv_lion_new(const tv_lion_options *options) {
   static const char who[] = "lion_new";
   tv_lion_options o = TV_LION_OPTIONS;
   if (!taken(who, &o, sizeof o, options)) return NULL;
-  if (!is_decay(o.beta1) || !is_decay(o.beta2))
-    return tvi_fail(TV_EVALUE, "%s: beta1 or beta2 is not in [0, 1)", who);
+  if (!tvi_in_range(who, "beta1", o.beta1, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range(who, "beta2", o.beta2, TVI_FROM_0_BELOW_1))
+    return NULL;
   return optimizer_new(who, &tvi_lion, o.learning_rate,
                        &(tvi_settings){.beta1 = o.beta1,
                                        .beta2 = o.beta2,
@@ -208,9 +206,7 @@ double tv_optimizer_learning_rate(tv_optimizer *o) {
 
 tv_status tv_optimizer_set_learning_rate(tv_optimizer *o, double rate) {
   if (!o) return tvi_null_status("optimizer_set_learning_rate", "optimizer");
-  if (!is_rate(rate))
-    return tvi_fail_status(TV_EVALUE,
-                           "optimizer_set_learning_rate: rate is negative or not finite");
+  if (!tvi_in_range("optimizer_set_learning_rate", "rate", rate, TVI_AT_LEAST_0)) return TV_EVALUE;
   const tv_status status = tvi_optimizer_lock("optimizer_set_learning_rate", o);
   if (status) return status;
   o->learning_rate = rate;
@@ -259,7 +255,7 @@ tv_status tv_optimizer_set_group(tv_optimizer *o, int n, tv_variable *const *var
   for (int k = 0; k < n; k++)
     if (!variables[k]) return tvi_null_status(who, "a Variable");
   if (!taken(who, &given, sizeof given, options)) return TV_EVALUE;
-  if (!is_rate_named(who, "rate_factor", given.rate_factor)) return TV_EVALUE;
+  if (!tvi_in_range(who, "rate_factor", given.rate_factor, TVI_AT_LEAST_0)) return TV_EVALUE;
   if (!isfinite(given.weight_decay) || !isfinite(given.decoupled_decay))
     return tvi_fail_status(TV_EVALUE, "%s: weight_decay or decoupled_decay is not finite", who);
   tv_status status = tvi_optimizer_lock(who, o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The scale of a loss, and how it changes. What it does to gradients is in treatment.c. */
 #include "scaler.h"
+#include "range.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,8 +13,6 @@
 #include "tally.h"
 #include "tensor.h"
 
-static bool is_scale(double x) { return isfinite(x) && x > 0; }
-
 tv_scaler *tv_scaler_new(const tv_scaler_options *options) {
   static const char who[] = "scaler_new";
   tv_scaler_options o = TV_SCALER_OPTIONS;
@@ -21,11 +20,11 @@ tv_scaler *tv_scaler_new(const tv_scaler_options *options) {
     if (!tvi_options_fit(who, options->size, sizeof o)) return NULL;
     memcpy(&o, options, options->size);
   }
-  if (!is_scale(o.scale))
-    return tvi_fail(TV_EVALUE, "%s: scale is not above 0, or not finite", who);
-  if (!(o.growth > 1) || !isfinite(o.growth) || !(o.backoff > 0 && o.backoff < 1))
-    return tvi_fail(TV_EVALUE, "%s: growth is not above 1, or backoff not between 0 and 1", who);
-  if (o.interval < 1) return tvi_fail(TV_EVALUE, "%s: interval is below 1", who);
+  if (!tvi_in_range(who, "scale", o.scale, TVI_ABOVE_0) ||
+      !tvi_in_range(who, "growth", o.growth, TVI_ABOVE_1) ||
+      !tvi_in_range(who, "backoff", o.backoff, TVI_BETWEEN_0_AND_1) ||
+      !tvi_in_range(who, "interval", (double)o.interval, TVI_AT_LEAST_1))
+    return NULL;
   tv_scaler *const s = tvi_calloc(1, sizeof *s);
   if (!s || pthread_mutex_init(&s->lock, NULL)) {
     tvi_free(s);
@@ -77,9 +76,9 @@ int64_t tv_scaler_n_finite(tv_scaler *s) {
 
 tv_status tv_scaler_set(tv_scaler *s, double scale, int64_t n_finite) {
   if (!s) return tvi_null_status("scaler_set", "scaler");
-  if (!is_scale(scale) || n_finite < 0)
-    return tvi_fail_status(TV_EVALUE,
-                           "scaler_set: scale is not above 0, or not finite, or n_finite negative");
+  if (!tvi_in_range("scaler_set", "scale", scale, TVI_ABOVE_0) ||
+      !tvi_in_range("scaler_set", "n_finite", (double)n_finite, TVI_AT_LEAST_0))
+    return TV_EVALUE;
   pthread_mutex_lock(&s->lock);
   s->scale = scale;
   s->n_finite = n_finite;
@@ -93,7 +92,7 @@ void tvi_scaler_update(tv_scaler *s, bool is_finite) {
   s->n_finite = is_finite ? s->n_finite + 1 : 0;
   const bool grows = s->n_finite >= s->options.interval;
   const double next = s->scale * (!is_finite ? s->options.backoff : grows ? s->options.growth : 1);
-  if (is_scale(next)) s->scale = next;
+  if (tvi_is_in(next, TVI_ABOVE_0)) s->scale = next;
   if (grows) s->n_finite = 0;
   pthread_mutex_unlock(&s->lock);
 }

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "memory.h"
+#include "range.h"
 #include "status.h"
 
 static const double pi = 3.14159265358979323846;
-
-static bool is_rate(double x) { return isfinite(x) && x >= 0; }
 
 /* Check ---------------------------------------------------------------------------------------- */
 
@@ -18,11 +17,17 @@ static bool is_no(const char *who, const char *what) {
   return tvi_fail(TV_EVALUE, "%s: schedule: %s", who, what);
 }
 
+static bool has(const char *who, const char *field, double x, tvi_range range) {
+  char name[40];
+  snprintf(name, sizeof name, "schedule: %s", field);
+  return tvi_in_range(who, name, x, range);
+}
+
 static bool is_piecewise(const char *who, const tv_schedule *s) {
   if (s->n_boundaries < 0 || !s->rates || (s->n_boundaries && !s->boundaries))
     return is_no(who, "boundaries or rates are NULL, or fewer than none");
   for (int k = 0; k <= s->n_boundaries; k++)
-    if (!is_rate(s->rates[k])) return is_no(who, "a rate is negative or not finite");
+    if (!has(who, "a rate", s->rates[k], TVI_AT_LEAST_0)) return false;
   for (int k = 1; k < s->n_boundaries; k++)
     if (s->boundaries[k] <= s->boundaries[k - 1]) return is_no(who, "boundaries do not rise");
   return true;
@@ -36,21 +41,22 @@ static bool is_schedule(const char *who, const tv_schedule *given, tv_schedule *
   memcpy(full, given, given->size);
   const tv_schedule *const s = full;
   if ((int)s->kind < 0 || s->kind > TV_SCHEDULE_CALLBACK) return is_no(who, "that is no kind");
-  if (s->warm_up_steps < 0 || !is_rate(s->warm_up_from))
-    return is_no(who, "warm_up_steps or warm_up_from is negative");
+  if (!has(who, "warm_up_steps", (double)s->warm_up_steps, TVI_AT_LEAST_0) ||
+      !has(who, "warm_up_from", s->warm_up_from, TVI_AT_LEAST_0))
+    return false;
   if (s->kind == TV_SCHEDULE_CALLBACK) return s->callback || is_no(who, "callback is NULL");
   if (s->kind == TV_SCHEDULE_PIECEWISE) return is_piecewise(who, s);
-  if (!is_rate(s->rate)) return is_no(who, "rate is negative or not finite");
+  if (!has(who, "rate", s->rate, TVI_AT_LEAST_0)) return false;
   if (s->kind == TV_SCHEDULE_CONSTANT) return true;
-  if (s->steps < 1) return is_no(who, "steps is not above 0");
-  if (!is_rate(s->factor) || !is_rate(s->end) || !is_rate(s->power) || !is_rate(s->floor) ||
-      s->floor > 1)
-    return is_no(who, "factor, end, power or floor is negative or not finite, or floor above 1");
-  if (!(s->stretch >= 1) || !is_rate(s->stretch) || !is_rate(s->shrink))
-    return is_no(who, "stretch is below 1, or shrink negative, or one of them not finite");
-  if (!(s->peak > 0 && s->peak < 1) || !(s->first_divisor > 0) || !(s->last_divisor > 0))
-    return is_no(who, "peak is not between 0 and 1, or a divisor not above 0");
-  return true;
+  return has(who, "steps", (double)s->steps, TVI_AT_LEAST_1) &&
+         has(who, "factor", s->factor, TVI_AT_LEAST_0) && has(who, "end", s->end, TVI_AT_LEAST_0) &&
+         has(who, "power", s->power, TVI_AT_LEAST_0) &&
+         has(who, "floor", s->floor, TVI_FROM_0_TO_1) &&
+         has(who, "stretch", s->stretch, TVI_AT_LEAST_1) &&
+         has(who, "shrink", s->shrink, TVI_AT_LEAST_0) &&
+         has(who, "peak", s->peak, TVI_BETWEEN_0_AND_1) &&
+         has(who, "first_divisor", s->first_divisor, TVI_ABOVE_0) &&
+         has(who, "last_divisor", s->last_divisor, TVI_ABOVE_0);
 }
 
 /* Values --------------------------------------------------------------------------------------- */
@@ -142,8 +148,7 @@ tv_status tvi_schedule_rate(const char *who, const tv_schedule *s, int64_t steps
     x = s->warm_up_from + (value(s, 0) - s->warm_up_from) * ((double)steps / (double)warm);
   else
     x = value(s, steps - warm);
-  if (!is_rate(x))
-    return tvi_fail_status(TV_EVALUE, "%s: the schedule's rate is negative or not finite", who);
+  if (!tvi_in_range(who, "the schedule's rate", x, TVI_AT_LEAST_0)) return TV_EVALUE;
   *rate = x;
   return TV_OK;
 }
@@ -193,11 +198,13 @@ double tv_plateau_update(tv_plateau *p, double metric, double rate) {
   static const char who[] = "plateau_update";
   if (!p) return tvi_null(who, "plateau"), (double)NAN;
   if (p->size != sizeof *p) return tvi_options_fit(who, 0, sizeof *p), (double)NAN;
-  if (!is_rate(rate) || !is_rate(p->factor) || !(p->factor < 1) || p->patience < 0 ||
-      p->cooldown < 0 || !is_rate(p->threshold) || !is_rate(p->least)) {
-    tvi_fail(TV_EVALUE, "%s: factor is not in [0, 1), or something is negative or not finite", who);
+  if (!tvi_in_range(who, "rate", rate, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "factor", p->factor, TVI_FROM_0_BELOW_1) ||
+      !tvi_in_range(who, "patience", (double)p->patience, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "cooldown", (double)p->cooldown, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "threshold", p->threshold, TVI_AT_LEAST_0) ||
+      !tvi_in_range(who, "least", p->least, TVI_AT_LEAST_0))
     return (double)NAN;
-  }
   if (is_better(p, metric)) {
     p->has_best = true;
     p->best = metric;

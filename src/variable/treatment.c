@@ -3,6 +3,7 @@
  * rows.
  */
 #include "treatment.h"
+#include "range.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,9 +21,9 @@ tv_status tvi_treatment_of(const char *who, const tv_step_options *given, tv_ste
   if (!tvi_options_fit(who, given->size, sizeof *full)) return TV_EVALUE;
   memcpy(full, given, given->size);
   const double limits[] = {full->clip_value, full->clip_norm, full->clip_global_norm};
+  static const char *const names[] = {"clip_value", "clip_norm", "clip_global_norm"};
   for (int k = 0; k < 3; k++)
-    if (!isfinite(limits[k]) || limits[k] < 0)
-      return tvi_fail_status(TV_EVALUE, "%s: a limit of clipping is negative or not finite", who);
+    if (!tvi_in_range(who, names[k], limits[k], TVI_AT_LEAST_0)) return TV_EVALUE;
   if (full->is_skipped) *full->is_skipped = false;
   return TV_OK;
 }
