@@ -152,7 +152,8 @@ tv_cuda_again(tensor
 tv_cuda_again(treatment)
 tv_cuda_again(variable
   new_has_defaults # asks for the CPU
-  readers_see_whole_versions_while_others_write) # other threads begin on the CPU
+  readers_see_whole_versions_while_others_write # other threads begin on the CPU
+  a_forked_child_goes_on) # which may use the CPU alone
 tv_cuda_again(vector)
 tv_cuda_again(weak)
 tv_cuda_again(write)
