@@ -41,10 +41,12 @@ typedef struct {
   tvi_frame *frames; /* [n_frames], outermost first */
   tv_tensor **owned; /* [n_owned], oldest first */
   int64_t n_frames, frames_room, n_owned, owned_room;
-  tv_tape *tape; /* innermost open one */
-  int paused;    /* how often recording is paused, ... */
-  int scoped;    /* ... of these, until a scope ends */
-  int n_used;    /* guarded borrows that the op at hand reads, retained */
+  tv_tape *tape;  /* innermost open one */
+  int paused;     /* how often recording is paused, ... */
+  int scoped;     /* ... of these, until a scope ends */
+  int n_together; /* locks of several Variables that this thread has: it runs a callback of theirs
+                   */
+  int n_used;     /* guarded borrows that the op at hand reads, retained */
   tvi_storage *used[TVI_MOST_USED];
   bool has_mutated;        /* of those for which there was no room, one had */
   struct tvi_reads *reads; /* of the innermost forward that is run for a recomputation */

@@ -137,7 +137,8 @@ TEST(callback) {
   TORCH(s, .1, .05, .1 / 6, .1 / 11, .1 / 12, .1 / 26, .1 / 41);
   by = -1;
   CHECK(isnan(tv_schedule_at(&s, 3)));
-  SAME_TEXT(tv_error_text(), "schedule_at: the schedule's rate is -0.25, expected 0 or more and finite");
+  SAME_TEXT(tv_error_text(),
+            "schedule_at: the schedule's rate is -0.25, expected 0 or more and finite");
   tv_error_clear();
 }
 
@@ -227,7 +228,8 @@ TEST(a_callback_that_gives_no_rate_fails_the_step) {
   CHECK(stepped(o, v) == .1);
   by = (double)NAN;
   tv_tensor *const g = tv_ones(TV_F64, TV_SCALAR_SHAPE);
-  FAILS_STATUS(TV_EVALUE, "optimizer_step: the schedule's rate is nan, expected 0 or more and finite",
+  FAILS_STATUS(TV_EVALUE,
+               "optimizer_step: the schedule's rate is nan, expected 0 or more and finite",
                tv_optimizer_step(o, 1, &v, &g));
   HOLDS(tv_read(v), -.1);
   EQUAL(tv_optimizer_steps(o), 1);
@@ -272,8 +274,7 @@ TEST(plateau) {
   CHECK(tv_plateau_update(&p, 2, 1) == .1);
   p.factor = 1;
   CHECK(isnan(tv_plateau_update(&p, 1, 1)));
-  SAME_TEXT(tv_error_text(),
-            "plateau_update: factor is 1, expected 0 or more and below 1");
+  SAME_TEXT(tv_error_text(), "plateau_update: factor is 1, expected 0 or more and below 1");
   tv_error_clear();
   CHECK(isnan(tv_plateau_update(NULL, 1, 1)));
   tv_error_clear();

@@ -54,6 +54,10 @@ TEST(all_are_locked_in_order_or_none) {
   tvi_together_unlock(&t);
   for (int k = 0; k < N; k++) CHECK(is_free(v[k]));
   for (int k = 0; k < N; k++) { /* whichever of them is not to be had */
+#ifdef __SANITIZE_THREAD__ /* it would be told of the wrong order, which one thread alone may take \
+                            */
+    if (v[k] != t.sorted[0]) continue;
+#endif
     char text[80];
     snprintf(text, sizeof text, "test: Variable '%s' is being written by this very thread",
              tv_variable_name(v[k]));
@@ -109,9 +113,10 @@ static tv_tensor *ask(void *user, tv_tensor *x) {
     tv_error_clear();
     return x;
   }
-  FAILS_STATUS(TV_EBUSY, "checkpoint_save: the optimizer is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY, "checkpoint_save: called by a callback inside a step of this very thread",
                tv_checkpoint_save(a->checkpoint, "y.npz", NULL));
-  FAILS_STATUS(TV_EBUSY, "checkpoint_restore: x.npz: the optimizer is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY,
+               "checkpoint_restore: called by a callback inside a step of this very thread",
                tv_checkpoint_restore(a->checkpoint, "x.npz", NULL));
   FAILS_STATUS(TV_EBUSY, "optimizer_step: the optimizer is in use by this very thread",
                tv_optimizer_step(a->optimizer, 2, a->v, g));

@@ -8,6 +8,7 @@
 
 #include "memory.h"
 #include "status.h"
+#include "thread.h"
 #include "variable.h"
 
 bool tvi_lock_make(pthread_mutex_t *lock) {
@@ -56,9 +57,11 @@ tv_status tvi_together_lock(const tvi_together *t, const char *who) {
     while (k > 0) pthread_mutex_unlock(&t->sorted[--k]->lock);
     return status;
   }
+  tvi_self.n_together++;
   return TV_OK;
 }
 
 void tvi_together_unlock(const tvi_together *t) {
+  tvi_self.n_together--;
   for (int k = 0; k < t->n; k++) pthread_mutex_unlock(&t->sorted[k]->lock);
 }
