@@ -423,9 +423,10 @@ TEST(any_call_or_allocation_may_fail_and_the_state_is_old_or_new) {
 static void ask(void *user, tv_checkpoint_event event, const char *name, const char *text) {
   tv_checkpoint *const c = ((training *)user)->checkpoint;
   CHECK(event == TV_CHECKPOINT_LOADED && name && text);
-  FAILS_STATUS(TV_EBUSY, "checkpoint_save: the checkpoint is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY, "checkpoint_save: the checkpoint is in use, and a callback does not wait",
                tv_checkpoint_save(c, "y.npz", NULL));
-  FAILS_STATUS(TV_EBUSY, "checkpoint_restore: the checkpoint is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY,
+               "checkpoint_restore: the checkpoint is in use, and a callback does not wait",
                tv_checkpoint_restore(c, "x.npz", NULL));
 }
 

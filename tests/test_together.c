@@ -105,28 +105,31 @@ static tv_tensor *ask(void *user, tv_tensor *x) {
   if (!a->checkpoint) return x;
   a->n_asked++;
   if (a->is_swap) {
-    FAILS_STATUS(TV_EBUSY, "average_swap: the average is in use by this very thread",
+    FAILS_STATUS(TV_EBUSY, "average_swap: the average is in use, and a callback does not wait",
                  tv_average_swap(a->average, 2, a->v));
-    FAILS(TV_EBUSY, "average_read: the average is in use by this very thread",
+    FAILS(TV_EBUSY, "average_read: the average is in use, and a callback does not wait",
           tv_average_read(a->average, a->v[0]));
     EQUAL(tv_average_updates(a->average), 0);
     tv_error_clear();
     return x;
   }
-  FAILS_STATUS(TV_EBUSY, "checkpoint_save: called by a callback inside a step of this very thread",
+  FAILS_STATUS(TV_EBUSY, "checkpoint_save: the optimizer is in use, and a callback does not wait",
                tv_checkpoint_save(a->checkpoint, "y.npz", NULL));
   FAILS_STATUS(TV_EBUSY,
-               "checkpoint_restore: called by a callback inside a step of this very thread",
+               "checkpoint_restore: x.npz: the optimizer is in use, and a callback does not wait",
                tv_checkpoint_restore(a->checkpoint, "x.npz", NULL));
-  FAILS_STATUS(TV_EBUSY, "optimizer_step: the optimizer is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY, "optimizer_step: the optimizer is in use, and a callback does not wait",
                tv_optimizer_step(a->optimizer, 2, a->v, g));
-  FAILS_STATUS(TV_EBUSY, "optimizer_set_learning_rate: the optimizer is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY,
+               "optimizer_set_learning_rate: the optimizer is in use, and a callback does not wait",
                tv_optimizer_set_learning_rate(a->optimizer, 1));
-  FAILS_STATUS(TV_EBUSY, "optimizer_set_schedule: the optimizer is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY,
+               "optimizer_set_schedule: the optimizer is in use, and a callback does not wait",
                tv_optimizer_set_schedule(a->optimizer, NULL));
-  FAILS_STATUS(TV_EBUSY, "optimizer_set_group: the optimizer is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY,
+               "optimizer_set_group: the optimizer is in use, and a callback does not wait",
                tv_optimizer_set_group(a->optimizer, 2, a->v, NULL));
-  FAILS(TV_EBUSY, "optimizer_slot: the optimizer is in use by this very thread",
+  FAILS(TV_EBUSY, "optimizer_slot: the optimizer is in use, and a callback does not wait",
         tv_optimizer_slot(a->optimizer, a->v[0], "momentum_buffer"));
   EQUAL(tv_optimizer_steps(a->optimizer), 0);
   EQUAL(tv_optimizer_learning_rate(a->optimizer) > 0, false);
@@ -181,7 +184,7 @@ static tv_status loss(void *user, int n, tv_variable *const *variables, double *
   EQUAL(n, 1);
   EQUAL(tv_lbfgs_iterations(searching) + tv_lbfgs_evaluations(searching), 0);
   tv_error_clear();
-  FAILS_STATUS(TV_EBUSY, "lbfgs_step: the L-BFGS is in use by this very thread",
+  FAILS_STATUS(TV_EBUSY, "lbfgs_step: the L-BFGS is in use, and a callback does not wait",
                tv_lbfgs_step(searching, n, variables, loss, user, NULL));
   gradients[0] = tv_multiply(x, tv_scalar(2));
   return tv_item_f64(tv_sum(tv_square(x), TV_ALL_AXES), value);

@@ -21,11 +21,7 @@
 
 /* Make ---------------------------------------------------------------------------------------- */
 
-/* Not from a callback inside a step: who has this lock may wait for what the step has. */
 tv_status tvi_checkpoint_lock(const char *who, tv_checkpoint *c) {
-  if (tvi_self.n_together)
-    return tvi_fail_status(TV_EBUSY, "%s: called by a callback inside a step of this very thread",
-                           who);
   return tvi_lock_take(who, "the checkpoint", &c->lock);
 }
 

@@ -21,8 +21,9 @@ bool tvi_lock_make(pthread_mutex_t *lock) {
 }
 
 tv_status tvi_lock_take(const char *who, const char *what, pthread_mutex_t *lock) {
-  if (!pthread_mutex_lock(lock)) return TV_OK;
-  return tvi_fail_status(TV_EBUSY, "%s: %s is in use by this very thread", who, what);
+  /* A callback inside a step waits for nobody: who has this may wait for what the step has. */
+  if (!(tvi_self.n_together ? pthread_mutex_trylock(lock) : pthread_mutex_lock(lock))) return TV_OK;
+  return tvi_fail_status(TV_EBUSY, "%s: %s is in use, and a callback does not wait", who, what);
 }
 
 int tvi_compare_addresses(const void *left, const void *right) {
