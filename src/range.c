@@ -43,7 +43,7 @@ const char *tvi_real_text(double x, char out[TVI_REAL_SIZE]) {
   static const tvi_decimal_style style = {
       .trim = TVI_TRIM_ALL, .most = -1, .least = -1, .exponent_digits = 1};
   uint64_t bits;
-  if (!isfinite(x)) return strcpy(out, isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
+  if (!isfinite(x)) return memcpy(out, isnan(x) ? "nan" : x > 0 ? "inf" : "-inf", x < 0 ? 5 : 4);
   memcpy(&bits, &x, sizeof bits);
   const tvi_float unpacked = tvi_float_unpack(bits, 11, 52);
   tvi_decimal text;
