@@ -24,6 +24,14 @@
 /* Make and settle -------------------------------------------------------------------------------
  */
 
+/* Values that stay as they are while nobody asks for the dense tensor: a borrow's are copied. */
+static tv_tensor *kept(const char *who, tv_tensor *values) {
+  if (tvi_settle(values)) return NULL;
+  return values->storage && values->storage->is_borrowed
+             ? tvi_tensor_copy(who, values, values->dtype, values->device)
+             : tvi_tensor_compact(who, values);
+}
+
 /* A compact x in another shape of as many elements; the caller has the count. */
 static tv_tensor *shaped(tv_tensor *x, int rank, const int64_t *shape) {
   return tvi_tensor_view(x->storage, x->data, x->dtype, rank, shape, NULL);
@@ -39,7 +47,7 @@ tv_tensor *tvi_rows_new(const char *who, tv_tensor *indices, tv_tensor *values, 
   tv_tensor *const x = tvi_tensor_head(tvi_tensor_on(values), values->dtype, rank, shape);
   tvi_node *const node = tvi_block_alloc(sizeof *node);
   tvi_rows *const rows = tvi_calloc(1, sizeof *rows);
-  tv_tensor *const compact = tvi_tensor_compact(who, values);
+  tv_tensor *const compact = kept(who, values);
   shape[0] = indices->size;
   if (rows && compact) {
     rows->indices = shaped(indices, 1, shape);

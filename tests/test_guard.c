@@ -274,6 +274,22 @@ TEST(indices_are_as_they_were_borrowed) {
   FAILS(TV_EINDEX, "take: index 1000 at position 1 is out of range of 3", tv_take(x, indices, 0));
 }
 
+/* Rows are added up when somebody asks; what they are made of is what it was at the call. */
+TEST(rows_of_a_borrow_are_those_of_the_call) {
+  double two[] = {1, 2};
+  const int64_t at[] = {2, 0};
+  tv_tensor *const indices = tv_tensor_from_memory(at, TV_I64, TV_SHAPE(2), NULL);
+  tv_tensor *const values = borrow(two, TV_GUARD_NONE, TV_F64, TV_SHAPE(2), NULL);
+  tv_tensor *const x = tv_scatter_rows(indices, values, 3);
+  two[0] = two[1] = 9;
+  HOLDS(x, 2, 0, 1);
+  tv_tensor *const guarded = borrow(two, TV_GUARD_FULL, TV_F64, TV_SHAPE(2), NULL);
+  two[1] = 3;
+  CHECK(!tv_scatter_rows(indices, guarded, 3));
+  CHECK(tv_error() == TV_EMUTATED);
+  tv_error_clear();
+}
+
 TEST(release_runs_once_after_the_last_view) {
   CHECK(full()); /* or this case ends here, with no scope open */
   releases = 0;
@@ -309,4 +325,4 @@ TEST_MAIN("guard", CASE(ops_tell_once_the_bytes_changed), CASE(ops_of_many_borro
           CASE(marks_work_without_a_guard), CASE(two_borrows_of_one_buffer_both_tell),
           CASE(sampled_guards_see_long_runs), CASE(gaps_are_not_watched),
           CASE(packed_views_follow_marks), CASE(indices_are_as_they_were_borrowed),
-          CASE(release_runs_once_after_the_last_view))
+          CASE(rows_of_a_borrow_are_those_of_the_call), CASE(release_runs_once_after_the_last_view))
