@@ -8,6 +8,7 @@
 #ifndef TENSORVAR_NPY_H
 #define TENSORVAR_NPY_H
 
+#include <tensorvar/index.h>
 #include <tensorvar/tensor.h>
 TV_BEGIN_C
 
@@ -20,11 +21,19 @@ typedef struct tv_npy_layout {
   bool is_fortran;    /* elements lie with the first axis fastest */
   int rank;
   int64_t shape[TV_MAX_RANK];
-  int64_t offset; /* of the first element, in bytes from the start */
-  int64_t bytes;  /* of all elements */
+  int64_t offset;       /* of the first element or record, in bytes from the start */
+  int64_t bytes;        /* of all elements, or records: the array ends at offset + bytes */
+  int64_t behind;       /* bytes that the file goes on after that, -1 if unknown: a stream */
+  int64_t record_bytes; /* of a structured file; else 0. The shape ends with the field's own */
+  int64_t field_offset; /* of the field in a record */
 } tv_npy_layout;
 #define TV_NPY_LAYOUT \
-  { sizeof(tv_npy_layout), 0, TV_DTYPE_NONE, false, false, 0, {0}, 0, 0 }
+  { sizeof(tv_npy_layout), 0, TV_DTYPE_NONE, false, false, 0, {0}, 0, 0, -1, 0, 0 }
+
+/** Told of the bytes moved so far, and of all that will be: at the start, after every 4 MiB or so,
+ * and at the end, on the thread of the call. False stops the work: TV_ECANCELED, and nothing is
+ * left behind. It may not end scopes that it did not begin. */
+typedef bool (*tv_progress)(void *user, int64_t done, int64_t total);
 
 /** Whether a load copies the elements, or uses the file's own pages. */
 typedef enum tv_npy_map {
@@ -33,6 +42,14 @@ typedef enum tv_npy_map {
   TV_NPY_MAP_WRITABLE /* map, copy on write: a Variable writes in place, and the file keeps its
                          bytes */
 } tv_npy_map;
+
+/** What the system is told of how a map will be read; it never changes a value. */
+typedef enum tv_npy_advice {
+  TV_NPY_NORMAL,
+  TV_NPY_SEQUENTIAL, /* from front to back: read ahead */
+  TV_NPY_RANDOM,     /* here and there: do not read ahead */
+  TV_NPY_WILL_NEED   /* all of it, soon: begin to read now */
+} tv_npy_advice;
 
 /**
  * How to load. Begin with TV_NPY_OPTIONS.
@@ -56,18 +73,55 @@ typedef struct tv_npy_options {
    *  the header said. */
   bool *is_mapped;
   tv_npy_layout *layout;
+  tv_npy_advice advice; /* of a map */
+  /** The part to load, in NumPy's notation ("100:200, ..., 3", see tv_slice) or, where that is
+   *  NULL, as n_index terms; 0 of them: all. The rest of a file is not read, but for gaps below
+   *  256 KiB; of a stream or a deflated member it is passed over. */
+  const char *slice;
+  int n_index;
+  const tv_index *index;
+  /** The field of a structured file to load, "position" or "position.x"; NULL: such a file is
+   *  refused, naming its fields. A field that is an array itself adds its axes at the end. */
+  const char *field;
+  /** The dtype of the tensor; TV_DTYPE_NONE: that of the file. Elements are converted as they
+   *  come, as tv_cast_checked does with `refuse` and `report`. */
+  tv_dtype dtype;
+  unsigned refuse;        /* at first what has no value there: overflow, NaN to integer */
+  tv_cast_report *report; /* may be NULL; filled on a refusal too, by what was read until then */
+  /** If not NULL: the elements are written here, in C order, and the tensor borrows them: on
+   *  TV_CPU, never mapped, and aligned as its dtype. TV_EVALUE if `capacity` bytes are too few;
+   *  after a failure the content is undefined. */
+  void *out;
+  int64_t capacity;
+  tv_progress progress; /* may be NULL */
+  void *progress_user;
 } tv_npy_options;
-#define TV_NPY_OPTIONS \
-  { sizeof(tv_npy_options), TV_NPY_COPY, false, false, TV_DEVICE_NONE, NULL, NULL }
+#define TV_NPY_OPTIONS                                                                            \
+  {                                                                                               \
+    sizeof(tv_npy_options), TV_NPY_COPY, false, false, TV_DEVICE_NONE, NULL, NULL, TV_NPY_NORMAL, \
+        NULL, 0, NULL, NULL, TV_DTYPE_NONE, TV_REFUSE_OVERFLOW | TV_REFUSE_NAN_TO_INTEGER, NULL,  \
+        NULL, 0, NULL, NULL                                                                       \
+  }
+
+/** In which order elements are written. */
+typedef enum tv_npy_order {
+  TV_NPY_ORDER_KEEP, /* Fortran if they lie so and not in C order too, else C, as NumPy does */
+  TV_NPY_ORDER_C,
+  TV_NPY_ORDER_FORTRAN
+} tv_npy_order;
 
 /** How to save. Begin with TV_NPY_SAVE_OPTIONS. */
 typedef struct tv_npy_save_options {
   size_t size;
   /** Return only when the file would survive a power cut; false for scratch files. */
   bool durable;
+  tv_npy_order order;
+  bool big_endian;      /* write elements so; at first little-endian, on every host */
+  tv_progress progress; /* may be NULL */
+  void *progress_user;
 } tv_npy_save_options;
 #define TV_NPY_SAVE_OPTIONS \
-  { sizeof(tv_npy_save_options), true }
+  { sizeof(tv_npy_save_options), true, TV_NPY_ORDER_KEEP, false, NULL, NULL }
 
 /**
  * The array in a .npy file.
@@ -90,6 +144,12 @@ TV_API tv_tensor *tv_npy_load(const char *path, const tv_npy_options *options);
 /** The array at the position of an open file or stream, which is left just behind it: arrays
  *  written one after another can be read so. `name` is for messages. Never maps. */
 TV_API tv_tensor *tv_npy_read_fd(int fd, const char *name, const tv_npy_options *options);
+
+/** The array that a callback delivers: `read` puts up to n bytes into `out` and says how many, 0 at
+ *  the end, below 0 if it failed (TV_EIO); fewer than asked for is no end. Nothing behind the array
+ *  is asked for. */
+TV_API tv_tensor *tv_npy_read_callback(int64_t (*read)(void *user, void *out, int64_t n),
+                                       void *user, const char *name, const tv_npy_options *options);
 
 /** The array at the start of bytes in memory, which are copied. Never maps. */
 TV_API tv_tensor *tv_npy_read_memory(const void *bytes, int64_t size,
@@ -117,6 +177,15 @@ TV_API tv_status tv_npy_info(const char *path, const tv_npy_options *options,
  * Source    NumPy `save`.
  */
 TV_API tv_status tv_npy_save(const char *path, tv_tensor *x, const tv_npy_save_options *options);
+
+/** The same bytes to an open file or stream, from its position on, or to a callback that says
+ *  whether it took all n bytes (TV_EIO if not). A failure may leave some of them written; nothing
+ *  is made durable. */
+TV_API tv_status tv_npy_write_fd(int fd, const char *name, tv_tensor *x,
+                                 const tv_npy_save_options *options);
+TV_API tv_status tv_npy_write_callback(bool (*write)(void *user, const void *bytes, int64_t n),
+                                       void *user, const char *name, tv_tensor *x,
+                                       const tv_npy_save_options *options);
 
 TV_END_C
 #endif

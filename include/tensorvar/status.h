@@ -25,7 +25,8 @@ typedef enum tv_status {
   TV_EUNSUPPORTED = 14, /* the backend has no such operation */
   TV_ELOST = 15,        /* the device is lost */
   TV_ETAPE = 16,        /* tape misused */
-  TV_EANOMALY = 17      /* not finite, on a tape that looks for it */
+  TV_EANOMALY = 17,     /* not finite, on a tape that looks for it */
+  TV_ECANCELED = 18     /* stopped by the caller */
 } tv_status;
 
 /** Name of a status, "TV_ESHAPE"; "TV_?" for a number that is none. */
