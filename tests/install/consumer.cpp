@@ -1,7 +1,9 @@
 // A program outside the tree, in C++17. It uses every macro of the public headers once, since a
 // macro that is right in C need not be in C++; ./dev lint sees that none is forgotten.
 #include <tensorvar/tensorvar.h>
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 static bool scalars_work() {
   tv_tensor *all[] = {tv_scalar(true), tv_scalar(1),   tv_scalar(1L),
@@ -320,6 +322,48 @@ static bool files_work() {
   return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
 }
 
+static bool streams_work() {
+  struct {
+    char bytes[256];
+    int64_t n, at;
+  } file = {{0}, 0, 0};
+  using stream = decltype(file);
+  const auto write = [](void *user, const void *bytes, int64_t n) {
+    stream *const to = static_cast<stream *>(user);
+    std::memcpy(to->bytes + to->n, bytes, static_cast<size_t>(n));
+    to->n += n;
+    return true;
+  };
+  const auto read = [](void *user, void *out, int64_t n) {
+    stream *const from = static_cast<stream *>(user);
+    n = std::min(n, from->n - from->at);
+    std::memcpy(out, from->bytes + from->at, static_cast<size_t>(n));
+    from->at += n;
+    return n;
+  };
+  const auto go_on = [](void *, int64_t done, int64_t total) { return done <= total; };
+  float out[1];
+  tv_npy_options load = TV_NPY_OPTIONS;
+  tv_cast_report lost = TV_CAST_REPORT;
+  const tv_index last = TV_RANGE(1, 2, 1);
+  load.index = &last;
+  load.n_index = 1;
+  load.dtype = TV_F32;
+  load.refuse = TV_REFUSE_ANY_LOSS;
+  load.report = &lost;
+  load.out = out;
+  load.capacity = sizeof out;
+  load.progress = go_on;
+  std::FILE *scratch = std::tmpfile();
+  const bool is_written =
+      tv_npy_write_callback(write, &file, "memory", tv_ones(TV_F64, TV_SHAPE(2)), nullptr) ==
+          TV_OK &&
+      tv_npy_write_fd(fileno(scratch), "scratch", tv_ones(TV_F64, TV_SHAPE(2)), nullptr) == TV_OK;
+  std::fclose(scratch);
+  return is_written && tv_npy_read_callback(read, &file, "memory", &load) && out[0] == 1 &&
+         lost.first == -1;
+}
+
 static bool archives_work() {
   tv_npz_options open = TV_NPZ_OPTIONS;
   tv_npz_save_options save = TV_NPZ_SAVE_OPTIONS;
@@ -416,7 +460,7 @@ int main() {
                         options_work() & training_works() & averages_work() & lbfgs_works() &
                         masks_work() & moments_work() & rows_work() & writes_work() &
                         constraints_work() & own_ops_work() & norm_works() & files_work() &
-                        archives_work() & safetensors_work() & checkpoints_work();
+                        streams_work() & archives_work() & safetensors_work() & checkpoints_work();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
