@@ -384,6 +384,23 @@ static bool archives_work() {
   return is_right;
 }
 
+static bool rows_are_appended() {
+  tv_npy_writer_options options = TV_NPY_WRITER_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  const char *path = "consumer_rows.npy";
+  options.durable = false;
+  options.start = TV_NPY_REPLACE;
+  tv_npy_writer *w = tv_npy_writer_open(path, TV_F32, TV_SHAPE(2), &options);
+  const bool is_right = tv_npy_writer_append(w, tv_ones(TV_F32, TV_SHAPE(3, 2))) == TV_OK &&
+                        tv_npy_writer_count(w) == 3 && tv_npy_writer_sync(w) == TV_OK &&
+                        tv_npy_writer_layout(w, &layout) == TV_OK && layout.shape[0] == 3;
+  tv_npy_writer_close(w);
+  w = tv_npy_writer_open(path, TV_DTYPE_NONE, TV_ROWS_OF_FILE, nullptr);
+  const bool goes_on = tv_npy_writer_count(w) == 3 && tv_npy_writer_close(w) == TV_OK;
+  std::remove(path);
+  return is_right && goes_on;
+}
+
 static bool safetensors_work() {
   tv_safetensors_save_options save = TV_SAFETENSORS_SAVE_OPTIONS;
   tv_npy_layout layout = TV_NPY_LAYOUT;
@@ -460,7 +477,8 @@ int main() {
                         options_work() & training_works() & averages_work() & lbfgs_works() &
                         masks_work() & moments_work() & rows_work() & writes_work() &
                         constraints_work() & own_ops_work() & norm_works() & files_work() &
-                        streams_work() & archives_work() & safetensors_work() & checkpoints_work();
+                        streams_work() & archives_work() & safetensors_work() & checkpoints_work() &
+                        rows_are_appended();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
