@@ -22,7 +22,7 @@
 #include "tensor.h"
 #include "thread.h"
 
-enum { FIRST_BYTES = 1 << 20 }; /* of storage for a source of unknown size */
+enum { FIRST_BYTES = 1 << 19 }; /* of storage for a source of unknown size */
 
 /* Sources ------------------------------------------------------------------------------------- */
 
