@@ -5,6 +5,7 @@
 
 #include "archives.h"
 #include "far.h"
+#include "io/endian.h"
 #include "memory.h"
 
 static const char *const names[] = {"w", "layer/b"};
@@ -126,6 +127,11 @@ TEST(stored_members_are_mapped) {
     o.map = (tv_npy_map)map;
     for (int i = 0; i < 2; i++) {
       is_mapped = false;
+      if (tvi_host_is_big_endian()) { /* files are little-endian on every host */
+        FAILS(TV_EUNSUPPORTED, "npz_read: x.npz: w: cannot be mapped: its bytes are swapped",
+              tv_npz_load("x.npz", "w", &o));
+        continue;
+      }
       tv_tensor *x = tv_npz_load("x.npz", names[i], &o);
       SAME(x, i ? b() : w());
       CHECK(is_mapped && (uintptr_t)tv_tensor_data(x) % 64 == 0);

@@ -3,6 +3,7 @@
  * failing. Against the safetensors package in tests/conformance/test_safetensors.py. */
 #include "archives.h"
 #include "far.h"
+#include "io/endian.h"
 #include "memory.h"
 
 static const char *const names[] = {"b", "layer/w"};
@@ -93,11 +94,12 @@ TEST(every_kind_of_array_is_saved) {
     tv_npy_options o = TV_NPY_OPTIONS;
     bool is_mapped = false;
     o.map = (tv_npy_map)map;
-    o.require_map = map != TV_NPY_COPY;
     o.is_mapped = &is_mapped;
     for (int i = 0; i < 8; i++) {
+      const bool is_swapped = tvi_host_is_big_endian() && tv_dtype_size(tv_tensor_dtype(x[i])) > 1;
+      o.require_map = map != TV_NPY_COPY && !is_swapped;
       SAME(tv_safetensors_load("x", all[i], &o), tv_to(x[i], TV_CPU));
-      EQUAL(is_mapped, map != TV_NPY_COPY && i != 2);
+      EQUAL(is_mapped, o.require_map && i != 2);
     }
   }
   tv_npy_options o = TV_NPY_OPTIONS;
