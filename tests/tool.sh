@@ -1,0 +1,52 @@
+#!/bin/sh
+# usage: tool.sh program data-folder
+# The command line tool without Python: each command once, on the data of the tree, so that it runs
+# under the sanitizers too. What it prints is compared in conformance/test_tool.py.
+set -eu
+tool=$1 data=$(cd "$2" && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+# gives status command...
+gives() {
+  wanted=$1
+  shift
+  status=0
+  "$tool" "$@" > out 2> err || status=$?
+  [ "$status" -eq "$wanted" ] && return
+  echo "tensorvar $*: status $status, not $wanted" >&2
+  cat out err >&2
+  exit 1
+}
+# has text: in what was printed.
+has() {
+  grep -qF -- "$1" out err && return
+  echo "no \"$1\" in what was printed:" >&2
+  cat out err >&2
+  exit 1
+}
+
+x=$data/digits_images.npy y=$data/diabetes_features.npy
+gives 0 --help
+gives 0 --version
+gives 2
+gives 2 infi "$x"
+gives 2 info --nonsense "$x"
+gives 3 info none.npy
+
+gives 0 info "$x"
+has 'uint8'
+has '(1797, 8, 8), C order'
+gives 0 info --json "$x" "$y"
+gives 0 show "$x" --slice '0, :2'
+has 'array([[ 0,  0,  5, 13,  9,  1,  0,  0],'
+gives 0 show --json "$x" --slice '-1, 0'
+has '"shape": [8]'
+gives 0 head -n 1 "$y"
+gives 0 head - < "$x"
+gives 3 show "$x" --slice 5000
+has 'index 5000 is out of range'
+head -c 1000 "$x" > short.npy
+gives 3 info short.npy
+gives 3 show "$x:w"
