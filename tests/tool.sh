@@ -50,3 +50,15 @@ has 'index 5000 is out of range'
 head -c 1000 "$x" > short.npy
 gives 3 info short.npy
 gives 3 show "$x:w"
+
+gives 0 stats "$x"
+has 'count  115008'
+gives 0 stats --axis 0 "$y" --json
+gives 0 stats "$x" --slice '::100' --quantiles 0.1,0.9
+gives 2 stats "$x" --quantiles 2
+
+gives 0 diff "$x" "$x"
+gives 1 diff "$x" "$y" --json
+gives 1 diff "$y" "$data/cancer_features.npy"
+has 'shapes are'
+gives 3 diff "$x" none.npy

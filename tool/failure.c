@@ -62,7 +62,7 @@ static const char *hint(const char *text) {
 }
 
 int library_trouble(const char *path) {
-  if (tv_error() == TV_ECANCELED && stop_signal()) {
+  if (stop_signal()) {
     tv_error_clear();
     progress_end();
     return 128 + stop_signal();

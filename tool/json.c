@@ -111,3 +111,19 @@ void json_shape(int rank, const int64_t *shape) {
   for (int k = 0; k < rank; k++) json_int(shape[k]);
   json_close(']');
 }
+
+static int64_t put_lists(int rank, const int64_t *shape, void (*put)(void *user, int64_t i),
+                         void *user, int64_t i) {
+  if (rank == 0) {
+    put(user, i);
+    return i + 1;
+  }
+  json_open('[');
+  for (int64_t k = 0; k < shape[0]; k++) i = put_lists(rank - 1, shape + 1, put, user, i);
+  json_close(']');
+  return i;
+}
+
+void json_lists(int rank, const int64_t *shape, void (*put)(void *user, int64_t i), void *user) {
+  put_lists(rank, shape, put, user, 0);
+}

@@ -21,4 +21,8 @@ void json_uint(uint64_t value);
 void json_real(double value, bool is_single);
 void json_bool(bool value);
 void json_shape(int rank, const int64_t *shape);
+
+/** Lists in lists, as ndarray.tolist gives them: `put` writes the value of each element, counted in
+ *  C order. */
+void json_lists(int rank, const int64_t *shape, void (*put)(void *user, int64_t i), void *user);
 #endif

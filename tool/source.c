@@ -167,6 +167,29 @@ tv_tensor *source_take(const source *s, int64_t at, const arguments *a) {
   return a->options[OPTION_slice] ? tv_slice(x, a->options[OPTION_slice]) : x;
 }
 
+static bool is_final(int status) { return status == EXIT_USAGE || stop_signal(); }
+
+int each_array(const arguments *a, int (*work)(const source *s, int64_t at, const arguments *a)) {
+  int status = 0;
+  for (int i = 0; i < a->n_files && !is_final(status); i++) {
+    source s;
+    int one = source_open(&s, a->files[i], a);
+    if (one) {
+      status = one;
+      continue;
+    }
+    for (int64_t k = 0; k < source_count(&s) && !is_final(status); k++) {
+      tv_scope scope;
+      tv_scope_begin(&scope);
+      one = work(&s, source_at(&s, k), a);
+      tv_scope_end(&scope, NULL);
+      if (one) status = one;
+    }
+    source_close(&s);
+  }
+  return status;
+}
+
 const char *source_label(const source *s, int64_t at) {
   static char *label;
   const char *name = source_name(s, at);

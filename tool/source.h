@@ -45,6 +45,10 @@ tv_tensor *source_read(const source *s, int64_t at, const tv_npy_options *option
  *  failed, which the library knows. */
 tv_tensor *source_take(const source *s, int64_t at, const arguments *a);
 
+/** Give each array of each file to `work`, in a scope of its own, going on after a failure but not
+ *  after wrong usage or a signal. Gives the status of the last that failed. */
+int each_array(const arguments *a, int (*work)(const source *s, int64_t at, const arguments *a));
+
 /** "FILE", or "FILE:NAME" of an archive; valid until the next call. */
 const char *source_label(const source *s, int64_t at);
 #endif

@@ -242,3 +242,191 @@ def test_bfloat16():
         file.write(bytes.fromhex("803fc03f"))
     assert "hint: --bf16" in refused("show", "x.npy", status=3)
     assert one("show", "--bf16", "x.npy")["data"] == [1.0, 1.5]
+
+
+# stats -------------------------------------------------------------------------------------------
+
+def figures_of(x, axis=None, ddof=0):
+    with np.testing.suppress_warnings() as quiet:
+        quiet.filter(RuntimeWarning)
+        wide = x.astype(np.float64) if x.dtype.kind in "fb" else x
+        return {"count": np.sum(np.ones_like(x, int), axis), "nan": np.isnan(wide).sum(axis),
+                "inf": np.isposinf(wide).sum(axis) if x.dtype.kind == "f" else 0 * np.sum(x, axis).astype(int),
+                "neg_inf": np.isneginf(wide).sum(axis) if x.dtype.kind == "f" else 0 * np.sum(x, axis).astype(int),
+                "zeros": (x == 0).sum(axis), "min": np.nanmin(wide, axis), "max": np.nanmax(wide, axis),
+                "mean": np.nanmean(wide, axis, dtype=np.float64), "std": np.nanstd(wide, axis, dtype=np.float64, ddof=ddof)}
+
+
+def check_stats(told, wanted):
+    for key, value in wanted.items():
+        close = dict(rtol=1e-12, atol=1e-12) if key in ("mean", "std") else dict(rtol=1e-6 if key in ("min", "max") else 0)
+        np.testing.assert_allclose(np.array(number(told[key]), np.float64), np.array(value, np.float64), **close, err_msg=key)
+
+
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if "complex" not in d])
+@pytest.mark.parametrize("n", [1, 12, 9000])
+def test_stats(dtype, n):
+    x = np.random.default_rng(n).normal(50, 20, n).astype(dtype)
+    np.save("x.npy", x)
+    told = one("stats", "x.npy", "--quantiles", "0,0.1,0.5,0.77,1")
+    check_stats(told, figures_of(x))
+    for q in told["quantiles"]:
+        np.testing.assert_allclose(q["value"], np.quantile(x.astype(np.float64), q["at"]), rtol=1e-14)
+    assert f"x.npy: {dtype} ({n},)\n  count  {n}\n" in run("stats", "x.npy").stdout
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_stats_by_axis(order):
+    x = np.random.default_rng(0).normal(size=(500, 3, 4))
+    x[::7, 1] = np.nan
+    x[3, 2, 1] = np.inf
+    np.save("x.npy", np.asarray(x, order=order))
+    for axis in (0, 1, -1):
+        told = one("stats", "x.npy", "--axis", axis, "--ddof", 1)
+        check_stats(told, figures_of(x, axis, ddof=1))
+    lines = run("stats", "x.npy", "--axis", 0).stdout.splitlines()
+    assert len(lines) == 14 and lines[2].split()[:4] == ["[0,", "0]", "500", "0"]
+    np.save("x.npy", x[..., 0])
+    check_stats(one("stats", "x.npy", "--axis", 0, "--slice", "10:20"), figures_of(x[10:20, :, 0], 0))
+    assert "--axis: found 2, but x.npy has 2 axes" in refused("stats", "x.npy", "--axis", 2, status=2)
+
+
+@pytest.mark.parametrize("values", [
+    [np.nan, 1, 2], [np.inf, 1, 2], [-np.inf, 1], [np.inf, -np.inf, 0.0], [np.nan], [np.nan, np.inf], [-0.0, 0.0],
+    [1e300, -1e300], [5e-324, 0]])
+def test_stats_of_special_values(values):
+    x = np.array(values)
+    np.save("x.npy", x)
+    told = one("stats", "x.npy", "--quantiles", "none")
+    assert "quantiles" not in told
+    check_stats(told, figures_of(x))
+
+
+def test_stats_of_wide_integers_are_exact():
+    for dtype, values in ((np.int64, [-2**63, 2**63 - 1, 2**53 + 1]), (np.uint64, [2**64 - 1, 2**63 + 1])):
+        np.save("x.npy", np.array(values, dtype))
+        told = one("stats", "x.npy")
+        assert (told["min"], told["max"]) == (min(values), max(values))
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_stats_of_nothing(shape):
+    np.save("x.npy", np.zeros(shape))
+    told = one("stats", "x.npy")
+    assert told["count"] == 0 and told["mean"] == told["min"] == told["quantiles"][0]["value"] == "NaN"
+
+
+def test_stats_of_complex():
+    x = np.array([3 + 4j, 0, -1j, 5 - 12j])
+    np.save("x.npy", x)
+    assert "--part says of what" in refused("stats", "x.npy", status=2)
+    for part, y in (("abs", np.abs(x)), ("real", x.real), ("imag", x.imag)):
+        check_stats(one("stats", "x.npy", "--part", part), figures_of(y))
+    assert "expected one of" in refused("stats", "x.npy", "--part", "phase", status=2)
+
+
+@pytest.mark.parametrize("make", [
+    lambda r: r.normal(size=3_000_000), lambda r: r.integers(0, 3, 2_500_000).astype(np.float32),
+    lambda r: 1 + 1e-13 * r.normal(size=2_200_000), lambda r: np.full(2_100_000, 7.0)])
+def test_quantiles_of_many(make):
+    x = make(np.random.default_rng(1))
+    np.save("x.npy", x)
+    told = one("stats", "x.npy", "--quantiles", "0.001,0.5,0.75,0.999")
+    check_stats(told, figures_of(x))
+    for q in told["quantiles"]:
+        assert q["value"] == np.quantile(x.astype(np.float64), q["at"])
+    assert "expected at most" in refused("stats", "x.npy", "--quantiles", "0.5,2", status=2)
+
+
+# diff --------------------------------------------------------------------------------------------
+
+def differs(a, b, *options):
+    """What diff says of two arrays, against numpy.allclose; the objects of its JSON."""
+    np.save("a.npy", a)
+    np.save("b.npy", b)
+    words = dict(zip(options[::2], options[1::2]))
+    equal_nan = "--equal-nan" in options
+    with np.testing.suppress_warnings() as quiet:
+        quiet.filter(RuntimeWarning)
+        close = np.isclose(a, b, rtol=float(words.get("--rtol", 1e-5)), atol=float(words.get("--atol", 1e-8)),
+                           equal_nan=equal_nan)
+    told = one("diff", "a.npy", "b.npy", *options, status=int(not close.all()))
+    assert told["equal"] == close.all() and told["arrays"][0]["different"] == (~close).sum()
+    text = run("diff", "a.npy", "b.npy", *options, status=int(not close.all())).stdout
+    assert bool(text) == (not close.all() or a.dtype != b.dtype)
+    return told["arrays"][0], text
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("other", ["bool", "int8", "uint64", "float32", "complex128"])
+def test_diff_is_allclose(dtype, other):
+    a, b = sample(dtype), sample(other)
+    differs(a, b)
+    b.reshape(-1)[5] += np.array(1).astype(other)
+    differs(a, b)
+    differs(a, b, "--atol", "2")
+
+
+def test_diff_names_the_worst_element():
+    a = np.zeros((3, 4))
+    b = a.copy()
+    b[1, 2], b[2, 3], b[0, 0] = 0.5, -4, 1e-9
+    told, text = differs(a, b)
+    assert told["worst"] == {"index": [2, 3], "a": 0.0, "b": -4.0, "absolute": 4.0, "relative": 1.0}
+    assert text == "2 of 12 elements differ; worst at [2, 3]: 0.0 and -4.0, absolute 4.0, relative 1.0\n"
+    assert told["largest_distance"] == 4
+    a[0, 1] = np.nan
+    assert differs(a, b)[0]["worst"]["index"] == [0, 1]
+    assert differs(np.asfortranarray(a), b)[0]["worst"]["index"] == [0, 1]
+    big = np.zeros(3_000_000, np.float32)
+    small = big.copy()
+    small[2_999_998] = 1
+    assert differs(big, small)[0]["worst"]["index"] == [2_999_998]
+
+
+def test_diff_of_special_values():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, 1.0])
+    for y in (x, -x, x[::-1].copy(), np.array([np.nan, np.inf, np.inf, -0.0, np.nan]), np.full(5, np.inf)):
+        differs(x, y)
+        differs(x, y, "--equal-nan")
+        differs(x + 0j, y - 1j * x, "--equal-nan")
+
+
+def test_diff_of_integers_is_exact():
+    np.save("a.npy", np.array([2**53 + 1, -2**63]))
+    np.save("b.npy", np.array([2**53, 2**63 - 1]))
+    told = one("diff", "a.npy", "b.npy", "--rtol", "0", status=1)["arrays"][0]
+    assert told["different"] == 2 and told["worst"]["index"] == [1]
+    assert (told["worst"]["a"], told["worst"]["b"], told["worst"]["absolute"]) == (-2**63, 2**63 - 1, 2.0**64)
+
+
+def test_diff_of_shapes_and_dtypes():
+    np.save("a.npy", np.zeros((2, 3)))
+    np.save("b.npy", np.zeros((3, 2), np.float32))
+    text = run("diff", "a.npy", "b.npy", status=1).stdout
+    assert text == "dtypes are float64 and float32\nshapes are (2, 3) and (3, 2)\n"
+    np.save("b.npy", np.zeros((2, 3), np.float32))
+    assert run("diff", "a.npy", "b.npy").stdout == "dtypes are float64 and float32\n"
+    run("diff", "a.npy", "b.npy", "--same-dtype", status=1)
+    run("diff", "a.npy", "a.npy", "--same-dtype")
+    assert one("diff", "a.npy", "b.npy", "--slice", "0")["arrays"][0]["a"]["shape"] == [3]
+
+
+def test_diff_of_archives():
+    named = archives()
+    run("diff", "x.npz", "x.safetensors")
+    named["w"][1, 1] += 1
+    named["extra"] = np.zeros(1)
+    del named["layer.b"]
+    np.savez("y.npz", **named)
+    text = run("diff", "x.safetensors", "y.npz", status=1).stdout.splitlines()
+    assert text[0].startswith("w: 1 of 6 elements differ; worst at [1, 1]: 4.0 and 5.0")
+    assert text[1:] == ["layer.b: only in x.safetensors", "extra: only in y.npz"]
+    told = one("diff", "x.safetensors", "y.npz", status=1)
+    assert told["only_in_a"] == ["layer.b"] and told["only_in_b"] == ["extra"] and not told["equal"]
+    run("diff", "x.npz:w", "y.npz:w", "--atol", 1)
+    np.save("w.npy", named["w"])
+    run("diff", "w.npy", "y.npz:w")
+    assert "x.npz holds 2 arrays; x.npz:NAME takes one" in refused("diff", "w.npy", "x.npz", status=2)
+    assert "--rtol: found -1, expected" in refused("diff", "w.npy", "w.npy", "--rtol=-1", status=2)
+    refused("diff", "w.npy", "none.npy", status=3)
