@@ -128,13 +128,13 @@ static int next(terms *t, tv_index *term) {
 
 /* What they come to --------------------------------------------------------------------------- */
 
+/* An array as far as indices go. */
 typedef struct {
-  int rank; /* of the result */
-  int64_t shape[TV_MAX_RANK], steps[TV_MAX_RANK];
-  int64_t offset; /* of its first element, if it has any */
-  int64_t
-      numbers[3 * TV_MAX_RANK]; /* start, count, step in elements: per axis of x, x->rank of each */
-} cut;
+  int rank;
+  const int64_t *shape, *steps;
+} grid;
+
+static grid grid_of(const tv_tensor *x) { return (grid){x->rank, x->shape, x->steps}; }
 
 /* Begin and count of a range, as Python's slice.indices; 1 for a step that takes no second element.
  */
@@ -155,7 +155,7 @@ static void range_take(const tv_index *term, int64_t size, int64_t *start, int64
   *step = *count > 1 ? term->step : 1;
 }
 
-static bool add_axis(const char *who, cut *c, int64_t size, int64_t step) {
+static bool add_axis(const char *who, tvi_cut *c, int64_t size, int64_t step) {
   if (c->rank == TV_MAX_RANK)
     return tvi_fail(TV_ESHAPE, "%s: the result has more than %d axes", who, TV_MAX_RANK);
   c->shape[c->rank] = size;
@@ -164,7 +164,7 @@ static bool add_axis(const char *who, cut *c, int64_t size, int64_t step) {
 }
 
 /* Apply one term to axis *axis of x, and go to the next. */
-static bool apply(const char *who, const tv_tensor *x, const tv_index *term, int *axis, cut *c) {
+static bool apply(const char *who, const grid *x, const tv_index *term, int *axis, tvi_cut *c) {
   if (term->kind == TV_INDEX_NEW_AXIS) return add_axis(who, c, 1, 0);
   const int64_t size = x->shape[*axis], item = x->steps[*axis];
   int64_t *const start = &c->numbers[*axis], *const count = start + x->rank,
@@ -184,14 +184,14 @@ static bool apply(const char *who, const tv_tensor *x, const tv_index *term, int
   return add_axis(who, c, *count, *step * item);
 }
 
-/* Bytes from the first element of x to the first one taken. */
-static int64_t offset_of(const tv_tensor *x, const int64_t *start) {
+/* Bytes from the first element to the first one taken. */
+static int64_t offset_of(int rank, const int64_t *start, const int64_t *steps) {
   int64_t offset = 0;
-  for (int k = 0; k < x->rank; k++) offset += start[k] * x->steps[k];
+  for (int k = 0; k < rank; k++) offset += start[k] * steps[k];
   return offset;
 }
 
-static bool cut_make(const tv_tensor *x, terms t, cut *c) {
+static bool cut_make(const grid *x, terms t, tvi_cut *c) {
   static const tv_index whole = TV_WHOLE_AXIS;
   tvi_text text;
   tv_index term;
@@ -222,8 +222,14 @@ static bool cut_make(const tv_tensor *x, terms t, cut *c) {
   }
   while (axis < x->rank)
     if (!apply(t.who, x, &whole, &axis, c)) return false;
-  c->offset = offset_of(x, c->numbers);
+  c->offset = offset_of(x->rank, c->numbers, x->steps);
   return true;
+}
+
+bool tvi_slice_cut(const char *who, int rank, const int64_t *shape, const int64_t *steps,
+                   const char *text, int n, const tv_index *index, tvi_cut *cut) {
+  const grid whole = {rank, shape, steps};
+  return cut_make(&whole, (terms){.who = who, .text = text, .index = index, .n = n}, cut);
 }
 
 /* The ops ------------------------------------------------------------------------------------ */
@@ -258,7 +264,8 @@ static tv_tensor *part(tv_tensor *x, const int64_t *numbers) {
   int64_t steps[TV_MAX_RANK];
   if (!x) return NULL;
   part_steps(x, numbers, steps);
-  tv_tensor *const y = view(x, x->rank, numbers + x->rank, steps, offset_of(x, numbers));
+  tv_tensor *const y =
+      view(x, x->rank, numbers + x->rank, steps, offset_of(x->rank, numbers, x->steps));
   return tvi_finish(&slice_rule, y, 1, &x, 3 * x->rank, numbers);
 }
 
@@ -269,9 +276,9 @@ static tv_tensor *unslice(tv_tensor *g, const tvi_spec *to, const int64_t *numbe
   tv_tensor *y = tvi_zeros("unslice", tvi_tensor_on(g), g->dtype, to->rank, to->shape);
   if (y && g->size) {
     part_steps(y, numbers, steps);
-    if (tvi_stream_reads(g) ||
-        tvi_write("unslice", tvi_tensor_on(g), y->dtype, y->data + offset_of(y, numbers), steps,
-                  g->rank, g->shape, g->dtype, g->data, g->steps)) {
+    if (tvi_stream_reads(g) || tvi_write("unslice", tvi_tensor_on(g), y->dtype,
+                                         y->data + offset_of(y->rank, numbers, y->steps), steps,
+                                         g->rank, g->shape, g->dtype, g->data, g->steps)) {
       tv_release(y);
       y = NULL;
     }
@@ -280,8 +287,9 @@ static tv_tensor *unslice(tv_tensor *g, const tvi_spec *to, const int64_t *numbe
 }
 
 static tv_tensor *slice(tv_tensor *x, terms t) {
-  cut c;
-  if (!cut_make(x, t, &c)) return NULL;
+  tvi_cut c;
+  const grid whole = grid_of(x);
+  if (!cut_make(&whole, t, &c)) return NULL;
   tv_tensor *const base = tvi_tensor_strong(t.who, x, tvi_self.device);
   tv_tensor *const y = base ? view(base, c.rank, c.shape, c.steps, c.offset) : NULL;
   tv_release(base);
@@ -303,7 +311,7 @@ tv_tensor *tv_slice_with(tv_tensor *x, int n, const tv_index *index) {
 
 tv_tensor *tvi_slice_view(const char *who, tv_tensor *x, const char *text, int n,
                           const tv_index *index) {
-  cut c;
-  if (!cut_make(x, (terms){.who = who, .text = text, .index = index, .n = n}, &c)) return NULL;
+  tvi_cut c;
+  if (!tvi_slice_cut(who, x->rank, x->shape, x->steps, text, n, index, &c)) return NULL;
   return view(x, c.rank, c.shape, c.steps, c.offset);
 }

@@ -9,12 +9,14 @@
 #include "check.h"
 
 static tv_npy_layout layout;
+static const tv_npy_options plain = TV_NPY_OPTIONS;
+static const tv_npy_options bf16 = {.void2_is_bf16 = true};
 
 static tv_status parse_bytes(int version, const char *text, int64_t n) {
   layout = (tv_npy_layout)TV_NPY_LAYOUT;
   layout.version = version;
   layout.offset = 128;
-  return tvi_npy_header_parse("x", (const uint8_t *)text, n, false, &layout);
+  return tvi_npy_header_parse("x", (const uint8_t *)text, n, &plain, &layout);
 }
 
 static tv_status parse(const char *text) { return parse_bytes(1, text, (int64_t)strlen(text)); }
@@ -151,12 +153,10 @@ TEST(dtypes_are_refused_by_name) {
              table[i][0], table[i][1]);
     FAILS_STATUS(TV_EFORMAT, message, parse(text));
   }
-  REFUSED(
-      "header byte 10: found [, expected a dtype in quotes: structured dtypes are not supported",
-      "{'descr': [('a', '<f4')]");
-  REFUSED(
-      "header byte 10: found (, expected a dtype in quotes: structured dtypes are not supported",
-      "{'descr': ('<f4', 2)");
+  REFUSED("header byte 10: found records, expected one dtype; ask for a field: 'a'",
+          "{'descr': [('a', '<f4')]");
+  REFUSED("header byte 10: found (, expected a dtype in quotes, or records",
+          "{'descr': ('<f4', 2)");
   REFUSED("header byte 10: found None, expected a dtype in quotes", "{'descr': None");
   REFUSED("header byte 10: found the end of the header, expected a dtype in quotes", "{'descr': ");
 }
@@ -165,7 +165,7 @@ TEST(void_of_2_bytes_is_bfloat16_if_asked) {
   static const char text[] = "{'descr': '|V2', 'fortran_order': False, 'shape': (3,)}";
   layout = (tv_npy_layout)TV_NPY_LAYOUT;
   layout.version = 1;
-  OK(tvi_npy_header_parse("x", (const uint8_t *)text, sizeof text - 1, true, &layout));
+  OK(tvi_npy_header_parse("x", (const uint8_t *)text, sizeof text - 1, &bf16, &layout));
   EQUAL(layout.dtype, TV_BF16);
   EQUAL(layout.bytes, 6);
 }
@@ -242,11 +242,11 @@ TEST(the_file_holds_what_the_header_promises) {
 
 TEST(written_headers_are_numpys) {
   char out[TVI_NPY_HEADER_ROOM];
-  EQUAL(tvi_npy_header_write(TV_F32, false, TV_SHAPE(3, 4), out), 128);
+  EQUAL(tvi_npy_header_write(TV_F32, false, false, TV_SHAPE(3, 4), out), 128);
   CHECK(!memcmp(
       out, "\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }   ", 72));
   EQUAL(out[127], '\n');
-  EQUAL(tvi_npy_header_write(TV_BOOL, false, TV_SCALAR_SHAPE, out), 128);
+  EQUAL(tvi_npy_header_write(TV_BOOL, false, false, TV_SCALAR_SHAPE, out), 128);
   CHECK(!memcmp(out + 10, "{'descr': '|b1', 'fortran_order': False, 'shape': (), }", 54));
 }
 
@@ -258,7 +258,7 @@ TEST(every_written_header_is_read_back) {
       for (int k = 0; k < rank; k++) shape[k] = k == rank / 2 ? 1 << (rank % 20) : 1;
       if (rank == 64) /* the longest: zeros keep it from overflowing */
         for (int k = 0; k < rank; k++) shape[k] = k ? 1 : INT64_MAX / 32;
-      const int size = tvi_npy_header_write((tv_dtype)dtype, rank % 2, rank, shape, out);
+      const int size = tvi_npy_header_write((tv_dtype)dtype, false, rank % 2, rank, shape, out);
       EQUAL(size % 64, 0);
       int prefix;
       OK(tvi_npy_magic("x", (const uint8_t *)out, 10, &prefix));
@@ -267,7 +267,7 @@ TEST(every_written_header_is_read_back) {
       layout = (tv_npy_layout)TV_NPY_LAYOUT;
       layout.version = 1;
       layout.offset = size;
-      OK(tvi_npy_header_parse("x", (const uint8_t *)out + prefix, n, true, &layout));
+      OK(tvi_npy_header_parse("x", (const uint8_t *)out + prefix, n, &bf16, &layout));
       EQUAL(layout.dtype, dtype);
       EQUAL(layout.is_fortran, rank % 2);
       EQUAL(layout.rank, rank);

@@ -24,11 +24,12 @@ typedef struct tv_npy_layout {
   int64_t offset;       /* of the first element or record, in bytes from the start */
   int64_t bytes;        /* of all elements, or records: the array ends at offset + bytes */
   int64_t behind;       /* bytes that the file goes on after that, -1 if unknown: a stream */
-  int64_t record_bytes; /* of a structured file; else 0. The shape ends with the field's own */
+  int64_t record_bytes; /* of a structured file, of which dtype is that of the field; else 0 */
   int64_t field_offset; /* of the field in a record */
+  int field_rank;       /* axes at the end of the shape that are the field's own */
 } tv_npy_layout;
 #define TV_NPY_LAYOUT \
-  { sizeof(tv_npy_layout), 0, TV_DTYPE_NONE, false, false, 0, {0}, 0, 0, -1, 0, 0 }
+  { sizeof(tv_npy_layout), 0, TV_DTYPE_NONE, false, false, 0, {0}, 0, 0, -1, 0, 0, 0 }
 
 /** Told of the bytes moved so far, and of all that will be: at the start, after every 4 MiB or so,
  * and at the end, on the thread of the call. False stops the work: TV_ECANCELED, and nothing is

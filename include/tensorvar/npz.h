@@ -36,9 +36,11 @@ typedef struct tv_npz_save_options {
   bool durable;
   /** 0: stored, so that members can be mapped; 1 (fast) to 9 (small): deflated. */
   int compression;
+  tv_progress progress; /* of the bytes of all elements; may be NULL */
+  void *progress_user;
 } tv_npz_save_options;
 #define TV_NPZ_SAVE_OPTIONS \
-  { sizeof(tv_npz_save_options), true, 0 }
+  { sizeof(tv_npz_save_options), true, 0, NULL, NULL }
 
 /**
  * Open an archive: its directory is read and checked, and no member yet.
@@ -81,7 +83,8 @@ TV_API tv_status tv_npz_info(tv_npz *npz, const char *name, const tv_npy_options
 TV_API tv_tensor *tv_npz_read(tv_npz *npz, const char *name, const tv_npy_options *options);
 
 /** Every member: tensors[i] is that of tv_npz_name(npz, i), with room for tv_npz_count of them. All
- *  or none; after a failure they are NULL. `is_mapped` and `layout` of the options are not told. */
+ *  or none; after a failure they are NULL. `is_mapped`, `layout` and `report` of the options are
+ *  not told, `out` is refused; progress counts the bytes of all members. */
 TV_API tv_status tv_npz_read_all(tv_npz *npz, const tv_npy_options *options, tv_tensor **tensors);
 
 /** Read every byte of every member, whatever it holds, and compare checksums and sizes. */

@@ -27,9 +27,11 @@ typedef struct tv_safetensors_save_options {
   int64_t n_metadata;
   const char *const *keys;
   const char *const *values;
+  tv_progress progress; /* of the bytes of all elements; may be NULL */
+  void *progress_user;
 } tv_safetensors_save_options;
 #define TV_SAFETENSORS_SAVE_OPTIONS \
-  { sizeof(tv_safetensors_save_options), true, 0, NULL, NULL }
+  { sizeof(tv_safetensors_save_options), true, 0, NULL, NULL, NULL, NULL }
 
 /**
  * Open a file: its header is read and checked, and no element yet.
@@ -65,7 +67,8 @@ TV_API tv_tensor *tv_safetensors_read(tv_safetensors *file, const char *name,
                                       const tv_npy_options *options);
 
 /** Every tensor: tensors[i] is that of tv_safetensors_name(file, i), with room for all. All or
- * none; after a failure they are NULL. `is_mapped` and `layout` of the options are not told. */
+ * none; after a failure they are NULL. `is_mapped`, `layout` and `report` of the options are not
+ * told, `out` is refused; progress counts the bytes of all. */
 TV_API tv_status tv_safetensors_read_all(tv_safetensors *file, const tv_npy_options *options,
                                          tv_tensor **tensors);
 

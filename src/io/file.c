@@ -46,7 +46,8 @@ tvi_system tvi_sys = {.open = open_file,
                       .readlink = readlink,
                       .rename = rename,
                       .unlink = unlink,
-                      .pread = pread};
+                      .pread = pread,
+                      .madvise = posix_madvise};
 
 /* ---- messages ------------------------------------------------------------------------------- */
 

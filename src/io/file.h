@@ -29,6 +29,7 @@ typedef struct tvi_system {
   int (*rename)(const char *from, const char *to);
   int (*unlink)(const char *path);
   ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
+  int (*madvise)(void *at, size_t bytes, int advice); /* 0, or an error */
 } tvi_system;
 
 /** The table in use; only tests write to it. */

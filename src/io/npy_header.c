@@ -15,18 +15,18 @@
  *     shape   := '(' ')' | '(' int ',' ')' | '(' int (',' int)+ [','] ')'    ws between all tokens
  *     int     := '0' | [1-9][0-9]*         at most 2^63-1; 'L' may follow in versions 1 and 2
  *     order   := True | False
- *     descr   := string of [< > = |]? and b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16, or V2 if
- * asked
+ *     descr   : npy_descr.c
  *
  * Source: numpy.lib.format, and NEP 1. The grammar is what writers emit; NumPy, which evaluates the
  * text as Python, takes more of what nobody writes. The order of checks is that of the functions
  * below, each relying only on those before it: magic, version, HLEN, text, sizes, end of file. One
- * pass by pointer and end pointer, no recursion, no allocation; the text has no NUL at its end and
+ * pass by pointer and end pointer; the text has no NUL at its end and
  * may have some inside. */
 #include "npy_header.h"
 
 #include <string.h>
 
+#include "npy_descr.h"
 #include "size.h"
 #include "status.h"
 #include "writer.h"
@@ -100,193 +100,11 @@ tv_status tvi_npy_header_length(const char *who, const uint8_t *bytes, int prefi
 
 /* ---- the text ------------------------------------------------------------------------------- */
 
-typedef struct cursor {
-  const char *who;
-  const uint8_t *begin, *at, *end;
-} cursor;
-
-enum { FOUND = 44 }; /* 40 characters, "..." and NUL */
-
-/* isalnum and the like follow the locale. */
-static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-static bool is_order(uint8_t c) { return c == '<' || c == '>' || c == '=' || c == '|'; }
-static bool is_word(uint8_t c) {
-  return is_digit(c) || c == '_' || c == '.' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-/* The token at `at`, escaped and cut: a quoted string, a word or number with its sign, or one byte.
- */
-static const char *token_text(const cursor *in, const uint8_t *at, char out[FOUND]) {
-  if (at == in->end) return "the end of the header";
-  const uint8_t *end = at + 1;
-  if (*at == '\'' || *at == '"') {
-    while (end < in->end && *end != *at) end++;
-    if (end < in->end) end++;
-  } else if (is_word(*at) || *at == '-' || *at == '+') {
-    while (end < in->end && is_word(*end)) end++;
-  }
-  return tvi_escape(out, FOUND, at, (size_t)(end - at));
-}
-
-static tv_status refuse(const cursor *in, const uint8_t *at, const char *expected) {
-  char found[FOUND];
-  return tvi_fail_status(TV_EFORMAT, "%s: header byte %d: found %s, expected %s", in->who,
-                         (int)(at - in->begin), token_text(in, at, found), expected);
-}
-
-static void skip_space(cursor *in) {
-  while (in->at < in->end &&
-         (*in->at == ' ' || *in->at == '\t' || *in->at == '\r' || *in->at == '\n')) {
-    in->at++;
-  }
-}
-
-/* White space before the dict or behind it. */
-static tv_status skip_edge(cursor *in) {
-  const uint8_t *const begin = in->at;
-  skip_space(in);
-  bool has_break = false, is_break = false;
-  for (const uint8_t *at = begin; at < in->at; at++) {
-    is_break = *at == '\r' || *at == '\n';
-    has_break |= is_break;
-  }
-  return has_break == is_break ? TV_OK : refuse(in, in->at - 1, "no blank behind a line break");
-}
-
-/* Whether c comes next, perhaps after space; then it is taken. */
-static bool take(cursor *in, char c) {
-  skip_space(in);
-  if (in->at == in->end || *in->at != (uint8_t)c) return false;
-  in->at++;
-  return true;
-}
-
-static tv_status take_string(cursor *in, const char *expected, const uint8_t **text, int64_t *n) {
-  skip_space(in);
-  const uint8_t *const open = in->at;
-  if (open == in->end || (*open != '\'' && *open != '"')) return refuse(in, open, expected);
-  for (in->at++; in->at < in->end && *in->at != *open; in->at++) {
-    if (*in->at < 0x20 || *in->at > 0x7e || *in->at == '\\') {
-      return refuse(in, in->at, "a printable ASCII character other than backslash");
-    }
-  }
-  if (in->at == in->end) return refuse(in, in->at, "the closing quote");
-  *text = open + 1;
-  *n = in->at - *text;
-  in->at++;
-  return TV_OK;
-}
-
-/* The word `name` and no longer one. */
-static bool take_word(cursor *in, const char *name) {
-  const int64_t n = (int64_t)strlen(name);
-  if (in->end - in->at < n || memcmp(in->at, name, (size_t)n) != 0) return false;
-  if (in->end - in->at > n && is_word(in->at[n])) return false;
-  in->at += n;
-  return true;
-}
-
-static tv_status take_size(cursor *in, bool may_have_l, int64_t *size) {
-  static const char expected[] = "a size: digits, at most 2^63-1";
-  skip_space(in);
-  const uint8_t *const begin = in->at;
-  int64_t value = 0;
-  for (; in->at < in->end && is_digit(*in->at); in->at++) {
-    if (!tvi_mul(value, 10, &value) || !tvi_add(value, *in->at - '0', &value)) {
-      return refuse(in, begin, expected);
-    }
-  }
-  if (in->at == begin || (*begin == '0' && in->at > begin + 1)) return refuse(in, begin, expected);
-  if (may_have_l && in->at < in->end && *in->at == 'L') in->at++;
-  if (in->at < in->end && is_word(*in->at)) return refuse(in, begin, expected);
-  *size = value;
-  return TV_OK;
-}
-
-static tv_status take_shape(cursor *in, tv_npy_layout *layout) {
-  if (!take(in, '(')) return refuse(in, in->at, "a tuple of sizes");
-  layout->rank = 0;
-  bool has_comma = false;
-  while (!take(in, ')')) {
-    if (layout->rank && !has_comma) return refuse(in, in->at, "',' or ')'");
-    if (layout->rank == TV_MAX_RANK) return refuse(in, in->at, "at most 64 sizes");
-    int64_t size = 0;
-    const tv_status status = take_size(in, layout->version < 3, &size);
-    if (status) return status;
-    layout->shape[layout->rank++] = size;
-    has_comma = take(in, ',');
-  }
-  /* (3) is a number to Python. */
-  if (layout->rank == 1 && !has_comma) return refuse(in, in->at - 1, "',' after the only size");
-  return TV_OK;
-}
-
-/* Why a dtype is refused, by its letter and what follows. */
-static const char *reason(const uint8_t *code, int64_t n) {
-  if (n == 2 && !memcmp(code, "V2", 2)) return "2-byte void; if this is bfloat16, ask for it";
-  if (n == 3 && !memcmp(code, "f16", 3)) return "long double";
-  if (n == 3 && !memcmp(code, "c32", 3)) return "complex long double";
-  switch (n ? *code : 0) {
-    case 'S':
-    case 'U':
-    case 'a':
-      return "text";
-    case 'M':
-      return "date";
-    case 'm':
-      return "time span";
-    case 'O':
-      return "Python objects";
-    case 'V':
-      return "void";
-    default:
-      return "unknown";
-  }
-}
-
-static tv_status take_descr(cursor *in, bool void2_is_bf16, tv_npy_layout *layout) {
-  static const struct {
-    char code[4];
-    tv_dtype dtype;
-  } known[] = {{"b1", TV_BOOL}, {"i1", TV_I8},  {"i2", TV_I16}, {"i4", TV_I32},  {"i8", TV_I64},
-               {"u1", TV_U8},   {"u2", TV_U16}, {"u4", TV_U32}, {"u8", TV_U64},  {"f2", TV_F16},
-               {"f4", TV_F32},  {"f8", TV_F64}, {"c8", TV_C64}, {"c16", TV_C128}};
-  skip_space(in);
-  const uint8_t *const begin = in->at, *text = begin;
-  if (begin < in->end && (*begin == '[' || *begin == '(')) {
-    return refuse(in, begin, "a dtype in quotes: structured dtypes are not supported");
-  }
-  int64_t n = 0;
-  const tv_status status = take_string(in, "a dtype in quotes", &text, &n);
-  if (status) return status;
-  const uint8_t order = n && is_order(*text) ? *text : '|';
-  if (n && is_order(*text)) {
-    text++;
-    n--;
-  }
-  layout->dtype = TV_DTYPE_NONE;
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    if (n == (int64_t)strlen(known[i].code) && !memcmp(text, known[i].code, (size_t)n)) {
-      layout->dtype = known[i].dtype;
-    }
-  }
-  if (void2_is_bf16 && n == 2 && !memcmp(text, "V2", 2)) layout->dtype = TV_BF16;
-  if (layout->dtype == TV_DTYPE_NONE) {
-    char found[FOUND];
-    return tvi_fail_status(TV_EFORMAT, "%s: header byte %d: descr %s is not supported (%s)",
-                           in->who, (int)(begin - in->begin), token_text(in, begin, found),
-                           reason(text, n));
-  }
-  /* '=' and '|' name no order: little-endian on every host, so that a file means the same. */
-  layout->is_big_endian = order == '>' && tv_dtype_size(layout->dtype) > 1;
-  return TV_OK;
-}
-
-static tv_status take_order(cursor *in, tv_npy_layout *layout) {
-  skip_space(in);
-  layout->is_fortran = take_word(in, "True");
-  if (layout->is_fortran || take_word(in, "False")) return TV_OK;
-  return refuse(in, in->at, "True or False");
+static tv_status take_order(tvi_npy_text *in, tv_npy_layout *layout) {
+  tvi_npy_skip_space(in);
+  layout->is_fortran = tvi_npy_take_word(in, "True");
+  if (layout->is_fortran || tvi_npy_take_word(in, "False")) return TV_OK;
+  return tvi_npy_refuse(in, in->at, "True or False");
 }
 
 enum { DESCR = 1, ORDER = 2, SHAPE = 4, ALL_KEYS = 7 };
@@ -298,55 +116,71 @@ static int key_of(const uint8_t *text, int64_t n) {
   return 0;
 }
 
-static tv_status take_pair(cursor *in, bool void2_is_bf16, int *seen, tv_npy_layout *layout) {
+static tv_status take_pair(tvi_npy_text *in, const tv_npy_options *options, int *seen,
+                           tvi_npy_descr *descr, tv_npy_layout *layout) {
   const uint8_t *text = in->at;
   int64_t n = 0;
-  tv_status status = take_string(in, "a key in quotes", &text, &n);
+  tv_status status = tvi_npy_take_string(in, "a key in quotes", &text, &n);
   if (status) return status;
   const int key = key_of(text, n);
-  if (!key) return refuse(in, text - 1, "the key descr, fortran_order or shape");
-  if (*seen & key) return refuse(in, text - 1, "each key once");
+  if (!key) return tvi_npy_refuse(in, text - 1, "the key descr, fortran_order or shape");
+  if (*seen & key) return tvi_npy_refuse(in, text - 1, "each key once");
   *seen |= key;
-  if (!take(in, ':')) return refuse(in, in->at, "':'");
-  if (key == DESCR) return take_descr(in, void2_is_bf16, layout);
-  return key == ORDER ? take_order(in, layout) : take_shape(in, layout);
+  if (!tvi_npy_take(in, ':')) return tvi_npy_refuse(in, in->at, "':'");
+  if (key == DESCR) return tvi_npy_take_descr(in, options, descr);
+  if (key == ORDER) return take_order(in, layout);
+  return tvi_npy_take_shape(in, layout->version < 3, &layout->rank, layout->shape);
 }
 
-tv_status tvi_npy_header_parse(const char *who, const uint8_t *text, int64_t n, bool void2_is_bf16,
-                               tv_npy_layout *layout) {
-  cursor in = {who, text, text, text + n};
-  int seen = 0;
-  tv_status status = skip_edge(&in);
-  if (status) return status;
-  if (!take(&in, '{')) return refuse(&in, in.at, "'{'");
-  do {
-    status = take_pair(&in, void2_is_bf16, &seen, layout);
-    if (status) return status;
-    if (!take(&in, ',')) {
-      if (take(&in, '}')) break;
-      return refuse(&in, in.at, "',' or '}'");
-    }
-  } while (!take(&in, '}'));
-  if (seen != ALL_KEYS) {
-    return refuse(&in, in.at - 1,
-                  !(seen & DESCR)   ? "the key descr"
-                  : !(seen & ORDER) ? "the key fortran_order"
-                                    : "the key shape");
-  }
-  status = skip_edge(&in);
-  if (status) return status;
-  if (in.at < in.end) return refuse(&in, in.at, "nothing after '}'");
-
+/* Both keys together: sizes, and a field's own axes behind those of the array. */
+static tv_status combine(const char *who, const tvi_npy_descr *descr, tv_npy_layout *layout) {
+  const int64_t item = descr->record_bytes ? descr->record_bytes : tv_dtype_size(descr->dtype);
   int64_t elements, end;
-  if (!tvi_product(layout->rank, layout->shape, tv_dtype_size(layout->dtype), &elements,
-                   &layout->bytes) ||
+  layout->dtype = descr->dtype;
+  layout->is_big_endian = descr->is_big_endian;
+  layout->record_bytes = descr->record_bytes;
+  layout->field_offset = descr->field_offset;
+  layout->field_rank = descr->field_rank;
+  if (!tvi_product(layout->rank, layout->shape, item, &elements, &layout->bytes) ||
       !tvi_add(layout->offset, layout->bytes, &end)) {
     tvi_text shape;
     return tvi_fail_status(
         TV_EFORMAT, "%s: header: found shape %s of %s, expected at most 2^63-1 bytes", who,
         tvi_shape_text(&shape, layout->rank, layout->shape), tv_dtype_name(layout->dtype));
   }
+  if (layout->rank + descr->field_rank > TV_MAX_RANK)
+    return tvi_fail_status(TV_EFORMAT, "%s: header: found %d axes with the field's, expected 64",
+                           who, layout->rank + descr->field_rank);
+  for (int k = 0; k < descr->field_rank; k++) layout->shape[layout->rank++] = descr->field_shape[k];
   return TV_OK;
+}
+
+tv_status tvi_npy_header_parse(const char *who, const uint8_t *text, int64_t n,
+                               const tv_npy_options *options, tv_npy_layout *layout) {
+  tvi_npy_text in = {who, text, text, text + n};
+  tvi_npy_descr descr = {.dtype = TV_DTYPE_NONE};
+  int seen = 0;
+  tv_status status = tvi_npy_skip_edge(&in);
+  if (status) return status;
+  if (!tvi_npy_take(&in, '{')) return tvi_npy_refuse(&in, in.at, "'{'");
+  do {
+    status = take_pair(&in, options, &seen, &descr, layout);
+    if (status) return status;
+    if (!tvi_npy_take(&in, ',')) {
+      if (tvi_npy_take(&in, '}')) break;
+      return tvi_npy_refuse(&in, in.at, "',' or '}'");
+    }
+  } while (!tvi_npy_take(&in, '}'));
+  if (seen != ALL_KEYS) {
+    return tvi_npy_refuse(&in, in.at - 1,
+                          !(seen & DESCR)   ? "the key descr"
+                          : !(seen & ORDER) ? "the key fortran_order"
+                                            : "the key shape");
+  }
+  status = tvi_npy_skip_edge(&in);
+  if (status) return status;
+  if (in.at < in.end) return tvi_npy_refuse(&in, in.at, "nothing after '}'");
+  return combine(who, &descr, layout);
 }
 
 tv_status tvi_npy_size_check(const char *who, const tv_npy_layout *layout, int64_t size) {
@@ -360,41 +194,6 @@ tv_status tvi_npy_size_check(const char *who, const tv_npy_layout *layout, int64
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static const char *code_of(tv_dtype dtype) {
-  switch (dtype) {
-    case TV_BOOL:
-      return "|b1";
-    case TV_I8:
-      return "|i1";
-    case TV_I16:
-      return "<i2";
-    case TV_I32:
-      return "<i4";
-    case TV_I64:
-      return "<i8";
-    case TV_U8:
-      return "|u1";
-    case TV_U16:
-      return "<u2";
-    case TV_U32:
-      return "<u4";
-    case TV_U64:
-      return "<u8";
-    case TV_F16:
-      return "<f2";
-    case TV_BF16:
-      return "<V2"; /* NumPy has no name for it, and writes ml_dtypes' arrays so */
-    case TV_F32:
-      return "<f4";
-    case TV_F64:
-      return "<f8";
-    case TV_C64:
-      return "<c8";
-    default:
-      return "<c16";
-  }
-}
-
 static int put(char *out, int at, const char *text, size_t n) {
   memcpy(out + at, text, n);
   return at + (int)n;
@@ -406,12 +205,14 @@ static int put_string(char *out, int at, const char *text) {
 
 /* numpy.lib.format._write_array_header: keys sorted, room for the axis that appending grows to
  * reach 21 digits, then spaces and a line feed up to a multiple of 64, at least one space. */
-int tvi_npy_header_write(tv_dtype dtype, bool is_fortran, int rank, const int64_t *shape,
-                         char out[TVI_NPY_HEADER_ROOM]) {
+int tvi_npy_header_write(tv_dtype dtype, bool is_big_endian, bool is_fortran, int rank,
+                         const int64_t *shape, char out[TVI_NPY_HEADER_ROOM]) {
   const int growing = is_fortran ? rank - 1 : 0;
   int at = put(out, 0, "\x93NUMPY\1\0", TVI_NPY_PREFIX - 2) + 2, room = 0;
   at = put_string(out, at, "{'descr': '");
-  at = put_string(out, at, code_of(dtype));
+  const char *const code = tvi_npy_code_of(dtype);
+  at = put_string(out, at, is_big_endian && *code == '<' ? ">" : "");
+  at = put_string(out, at, code + (is_big_endian && *code == '<'));
   at = put_string(out, at, is_fortran ? "', 'fortran_order': True" : "', 'fortran_order': False");
   at = put_string(out, at, ", 'shape': (");
   for (int k = 0; k < rank; k++) {

@@ -22,14 +22,14 @@ tv_status tvi_npy_header_length(const char *who, const uint8_t *bytes, int prefi
 
 /** Read the header text of n bytes: dtype, order, shape and bytes of the layout. Its version and
  *  offset are set already. */
-tv_status tvi_npy_header_parse(const char *who, const uint8_t *text, int64_t n, bool void2_is_bf16,
-                               tv_npy_layout *layout);
+tv_status tvi_npy_header_parse(const char *who, const uint8_t *text, int64_t n,
+                               const tv_npy_options *options, tv_npy_layout *layout);
 
 /** Check that a file of `size` bytes, -1 if unknown, holds what the layout promises. */
 tv_status tvi_npy_size_check(const char *who, const tv_npy_layout *layout, int64_t size);
 
 /** Prefix and header text for an array; returns their length, a multiple of 64. */
-int tvi_npy_header_write(tv_dtype dtype, bool is_fortran, int rank, const int64_t *shape,
-                         char out[TVI_NPY_HEADER_ROOM]);
+int tvi_npy_header_write(tv_dtype dtype, bool is_big_endian, bool is_fortran, int rank,
+                         const int64_t *shape, char out[TVI_NPY_HEADER_ROOM]);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "memory.h"
 #include "names.h"
+#include "npy_read.h"
+#include "npy_write.h"
 #include "scope.h"
 #include "status.h"
 #include "tally.h"
@@ -135,7 +137,7 @@ tv_status tv_npz_info(tv_npz *npz, const char *name, const tv_npy_options *optio
   tvi_zip_source from;
   status = tvi_zip_member_begin(&from, who.text, &npz->zip, m);
   if (status) return status;
-  status = tvi_npy_read_header(&from.source, o.void2_is_bf16, &found);
+  status = tvi_npy_read_header(&from.source, &o, &found);
   tvi_zip_member_end(&from);
   if (!status) tvi_npy_tell(&found, layout);
   return status;
@@ -148,7 +150,7 @@ static tv_tensor *read_member(const char *who, const tvi_zip *zip, const tvi_zip
   tvi_zip_source from;
   tv_tensor *x = NULL;
   if (tvi_zip_member_begin(&from, who, zip, m)) return NULL;
-  if (!tvi_npy_read_header(&from.source, o->void2_is_bf16, &layout))
+  if (!tvi_npy_read_header(&from.source, o, &layout))
     x = tvi_npy_read_elements(&from.source, &layout, o);
   tvi_zip_member_end(&from);
   return x;
@@ -167,16 +169,19 @@ tv_status tv_npz_read_all(tv_npz *npz, const tv_npy_options *options, tv_tensor 
   if (!npz || (npz->zip.n && !tensors))
     return tvi_null_status("npz_read_all", npz ? "tensors" : "npz");
   for (int64_t i = 0; i < npz->zip.n; i++) tensors[i] = NULL;
-  if (!tvi_npy_may_load("npz_read_all", options, &o)) return tvi_failure();
-  o.is_mapped = NULL;
-  o.layout = NULL;
+  if (!tvi_npy_may_load_all("npz_read_all", options, &o)) return tvi_failure();
   tv_status status = TV_OK;
+  int64_t total = 0;
+  for (int64_t i = 0; i < npz->zip.n; i++) total += npz->zip.members[i].bytes;
+  tvi_progress_part part;
+  tvi_progress_share(&part, &o, total);
   for (int64_t i = 0; i < npz->zip.n && !status; i++) {
     tvi_named who;
     const tvi_zip_member *const m = &npz->zip.members[i];
     tvi_named_text(&who, "npz_read_all", npz->path, m->name);
     tensors[i] = tvi_scope_own(read_member(who.text, &npz->zip, m, &o));
     if (!tensors[i]) status = tvi_failure();
+    part.before += m->bytes;
   }
   for (int64_t i = 0; i < npz->zip.n && status; i++) tensors[i] = NULL;
   return status;
@@ -211,10 +216,12 @@ static tv_status write_members(tvi_zip_out *zip, int64_t n, const char *const *n
                                tv_tensor *const *tensors) {
   tv_status status = TV_OK;
   for (int64_t i = 0; i < n && !status; i++) {
-    tv_tensor *const packed = tvi_npy_packed(zip->sink.who, tensors[i]);
+    bool is_fortran;
+    tv_tensor *const packed =
+        tvi_npy_packed(zip->sink.who, tensors[i], TV_NPY_ORDER_KEEP, &is_fortran);
     if (!packed) return tvi_failure();
     status = tvi_zip_add(zip, names[i]);
-    if (!status) status = tvi_npy_write(&zip->sink, packed);
+    if (!status) status = tvi_npy_write(&zip->sink, packed, is_fortran, false);
     if (!status) status = tvi_zip_added(zip);
     tv_release(packed);
   }
@@ -240,7 +247,10 @@ tv_status tv_npz_save(const char *path, int64_t n, const char *const *names,
   if (status) return status;
   tvi_zip_out zip;
   tvi_zip_begin(&zip, &out, o.compression);
-  status = write_members(&zip, n, names, tensors);
+  int64_t total = 0;
+  for (int64_t i = 0; i < n; i++) total += tv_tensor_bytes(tensors[i]);
+  status = tvi_progress_begin(&zip.sink.progress, who.text, o.progress, o.progress_user, total);
+  if (!status) status = write_members(&zip, n, names, tensors);
   tvi_zip_out_free(&zip);
   if (!status) return tvi_file_commit(&out);
   tvi_file_abandon(&out);

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flow.h"
 #include "memory.h"
 #include "names.h"
+#include "npy_read.h"
+#include "npy_write.h"
 #include "safetensors_header.h"
 #include "scope.h"
 #include "size.h"
@@ -165,6 +166,7 @@ static void layout_of(const tv_safetensors *file, const tvi_safetensors_entry *e
   for (int k = 0; k < e->rank; k++) layout->shape[k] = file->header.sizes[e->shape_at + k];
   layout->offset = file->data_at + e->begin;
   layout->bytes = e->end - e->begin;
+  layout->behind = 0;
 }
 
 static const tvi_safetensors_entry *find(tvi_named *who, const char *verb, tv_safetensors *file,
@@ -189,26 +191,13 @@ tv_status tv_safetensors_info(tv_safetensors *file, const char *name, tv_npy_lay
 
 /* Read --------------------------------------------------------------------------------------- */
 
-typedef struct {
-  tvi_source source;
-  int64_t next;
-} place;
-
-static tv_status read_place(tvi_source *source, void *out, int64_t n, int64_t *got) {
-  place *const from = (place *)source;
-  const tv_status status = tvi_file_read_at(source->who, source->fd, from->next, out, n, got);
-  from->next += *got;
-  return status;
-}
-
 /* With the one count. */
 static tv_tensor *read_entry(const char *who, tv_safetensors *file, const tvi_safetensors_entry *e,
                              const tv_npy_options *o) {
   tv_npy_layout layout;
   layout_of(file, e, &layout);
-  place from = {{.who = who, .left = layout.bytes, .fd = file->fd, .read = read_place},
-                layout.offset};
-  return tvi_npy_read_elements(&from.source, &layout, o);
+  tvi_source from = tvi_place_source(who, file->fd, layout.offset, layout.bytes);
+  return tvi_npy_read_elements(&from, &layout, o);
 }
 
 tv_tensor *tv_safetensors_read(tv_safetensors *file, const char *name,
@@ -227,16 +216,20 @@ tv_status tv_safetensors_read_all(tv_safetensors *file, const tv_npy_options *op
   const int64_t n = tv_safetensors_count(file);
   if (!file || (n && !tensors)) return tvi_null_status(verb, file ? "tensors" : "file");
   for (int64_t i = 0; i < n; i++) tensors[i] = NULL;
-  if (!tvi_npy_may_load(verb, options, &o)) return tvi_failure();
-  o.is_mapped = NULL;
-  o.layout = NULL;
+  if (!tvi_npy_may_load_all(verb, options, &o)) return tvi_failure();
   tv_status status = TV_OK;
+  int64_t total = 0;
+  for (int64_t i = 0; i < n; i++)
+    total += file->header.entries[i].end - file->header.entries[i].begin;
+  tvi_progress_part part;
+  tvi_progress_share(&part, &o, total);
   for (int64_t i = 0; i < n && !status; i++) {
     tvi_named who;
     const tvi_safetensors_entry *const e = &file->header.entries[i];
     tensors[i] =
         tvi_scope_own(read_entry(tvi_named_text(&who, verb, file->path, e->name), file, e, &o));
     if (!tensors[i]) status = tvi_failure();
+    part.before += e->end - e->begin;
   }
   for (int64_t i = 0; i < n && status; i++) tensors[i] = NULL;
   return status;
@@ -392,7 +385,8 @@ static tv_status check_tensors(const char *who, int64_t n, const char *const *na
 static tv_status write_items(tvi_sink *to, int64_t n, const item *items) {
   tv_status status = TV_OK;
   for (int64_t i = 0; i < n && !status; i++) {
-    tv_tensor *const packed = tvi_npy_packed(to->who, items[i].tensor);
+    bool is_fortran;
+    tv_tensor *const packed = tvi_npy_packed(to->who, items[i].tensor, TV_NPY_ORDER_C, &is_fortran);
     if (!packed) return tvi_failure();
     status = tvi_npy_write_elements(to, packed);
     tv_release(packed);
@@ -404,11 +398,15 @@ static tv_status save_items(const char *path, int64_t n, const item *items,
                             const tv_safetensors_save_options *o) {
   tvi_who who;
   tvi_writer header = TVI_WRITER;
-  tvi_file_sink to = {{tvi_who_text(&who, "safetensors_save", path), tvi_file_sink_write}, {0}};
+  int64_t total = 0;
+  for (int64_t i = 0; i < n; i++) total += tv_tensor_bytes(items[i].tensor);
+  tvi_file_sink to = {
+      {.who = tvi_who_text(&who, "safetensors_save", path), .write = tvi_file_sink_write}, {0}};
   tv_status status = put_header(who.text, &header, n, items, o);
   if (!status) status = tvi_file_begin(&to.out, who.text, path, o->durable);
   if (!status) {
-    status = to.sink.write(&to.sink, header.bytes, header.n);
+    status = tvi_progress_begin(&to.sink.progress, who.text, o->progress, o->progress_user, total);
+    if (!status) status = to.sink.write(&to.sink, header.bytes, header.n);
     if (!status) status = write_items(&to.sink, n, items);
     if (!status) {
       status = tvi_file_commit(&to.out);

@@ -307,13 +307,6 @@ const tvi_zip_member *tvi_zip_find(const tvi_zip *zip, const char *name) {
 
 /* ---- a member ------------------------------------------------------------------------------- */
 
-static tv_status read_packed(tvi_source *from, void *out, int64_t n, int64_t *got) {
-  const tv_status status =
-      tvi_file_read_at(from->who, from->fd, from->at, out, n < from->left ? n : from->left, got);
-  from->at += *got;
-  return status;
-}
-
 /* Unpacked and summed. */
 static tv_status read_member(tvi_source *source, void *out, int64_t n, int64_t *got) {
   tvi_zip_source *const from = (tvi_zip_source *)source;
@@ -368,15 +361,14 @@ tv_status tvi_zip_member_begin(tvi_zip_source *from, const char *who, const tvi_
     status = refuse(who, m->at, "a member that overlaps the next", "none that does");
   tvi_free(name);
   if (status) return status;
-  *from = (tvi_zip_source){
-      .source = {.who = who,
-                 .left = m->bytes,
-                 .fd = m->is_deflated ? -1 : zip->fd,
-                 .at = at,
-                 .read = read_member,
-                 .finish = finish_member},
-      .packed = {.who = who, .left = m->packed, .fd = zip->fd, .at = at, .read = read_packed},
-      .member = m};
+  *from = (tvi_zip_source){.source = {.who = who,
+                                      .left = m->bytes,
+                                      .fd = m->is_deflated ? -1 : zip->fd,
+                                      .base = at,
+                                      .read = read_member,
+                                      .finish = finish_member},
+                           .packed = tvi_place_source(who, zip->fd, at, m->packed),
+                           .member = m};
   if (m->is_deflated && !(from->inflater = tvi_inflater_new(&from->packed))) return tvi_failure();
   return TV_OK;
 }

@@ -54,8 +54,8 @@ static tv_status write_member(tvi_sink *to, const void *bytes, int64_t n) {
 }
 
 void tvi_zip_begin(tvi_zip_out *zip, tvi_file_out *out, int level) {
-  *zip = (tvi_zip_out){.sink = {out->who, write_member},
-                       .file = {out->who, write_file},
+  *zip = (tvi_zip_out){.sink = {.who = out->who, .write = write_member},
+                       .file = {.who = out->who, .write = write_file},
                        .out = out,
                        .level = level,
                        .directory = TVI_WRITER,

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Checked conversions: tv_cast_checked, and the same block by block of what is read from a file. */
+#include "losses.h"
+
+#include <math.h>
+#include <string.h>
+#include <tensorvar/ops.h>
+#include <tensorvar/reduce.h>
+
+#include "dtype.h"
+#include "scope.h"
+#include "status.h"
+#include "tensor.h"
+#include "thread.h"
+
+/* Counting ------------------------------------------------------------------------------------ */
+
+/* Elements of x whose value, rounded toward zero, an integer dtype cannot hold. NaN is not one. */
+static tv_tensor *is_out_of_range(tv_tensor *x, tv_dtype dtype) {
+  const int bits = (int)(8 * tv_dtype_size(dtype)), sign = tvi_is_signed(dtype);
+  if (tvi_is_real_floating(x->dtype)) {
+    /* Powers of two, exact in every floating dtype but f16, where they are infinite and right too.
+     */
+    tv_tensor *const whole =
+        tv_where(tv_less(x, tv_scalar(0)), tv_negative(tv_floor(tv_negative(x))), tv_floor(x));
+    const double low = sign ? -ldexp(1, bits - 1) : 0;
+    return tv_logical_or(tv_less(whole, tv_scalar(low)),
+                         tv_greater_equal(whole, tv_scalar(ldexp(1, bits - sign))));
+  }
+  if (x->dtype == TV_BOOL) return tv_zeros_like(x);
+  const int64_t low = sign ? -(INT64_C(1) << (bits - 2)) * 2 : 0;
+  const uint64_t high = ~UINT64_C(0) >> (64 - bits + sign);
+  return tv_logical_or(tv_less(x, tv_scalar(low)), tv_greater(x, tv_scalar(high)));
+}
+
+/* The three kinds of loss as bool tensors; an element is of one kind at most. */
+typedef struct {
+  tv_tensor *overflow, *nan, *inexact;
+} losses;
+
+static losses losses_of(tv_tensor *x, tv_tensor *y) {
+  const bool is_exact_target = !tvi_is_inexact(y->dtype);
+  tv_tensor *const none = tv_zeros(TV_BOOL, x->rank, x->shape);
+  losses l = {.nan = is_exact_target ? tv_isnan(x) : none};
+  if (tvi_is_integer(y->dtype))
+    l.overflow = is_out_of_range(x, y->dtype);
+  else
+    l.overflow =
+        is_exact_target ? none : tv_logical_and(tv_isfinite(x), tv_logical_not(tv_isfinite(y)));
+  tv_tensor *const back = tv_astype(tvi_is_complex(x->dtype) ? y : tv_real(y), x->dtype);
+  tv_tensor *const differs = tv_logical_and(tv_not_equal(back, x), tv_logical_not(tv_isnan(x)));
+  l.inexact = tv_logical_and(differs, tv_logical_not(l.overflow));
+  return l;
+}
+
+static bool count(tv_tensor *is_lost, int64_t *n) {
+  return !tv_item_i64(tv_sum(is_lost, TV_ALL_AXES), n);
+}
+
+static bool report_losses(tv_tensor *x, tv_tensor *y, tv_cast_report *report) {
+  const losses l = losses_of(x, y);
+  if (!count(l.overflow, &report->n_overflow) || !count(l.inexact, &report->n_inexact) ||
+      !count(l.nan, &report->n_nan_to_integer))
+    return false;
+  report->first = -1;
+  if (report->n_overflow + report->n_inexact + report->n_nan_to_integer == 0) return true;
+  tv_tensor *const any = tv_logical_or(tv_logical_or(l.overflow, l.inexact), l.nan);
+  return !tv_item_i64(tv_argmax(any, TV_ALL_AXES), &report->first);
+}
+
+bool tvi_cast_is_refused(const tvi_cast *cast, const tv_cast_report *lost) {
+  return (cast->refuse & TV_REFUSE_OVERFLOW && lost->n_overflow) ||
+         (cast->refuse & TV_REFUSE_INEXACT && lost->n_inexact) ||
+         (cast->refuse & TV_REFUSE_NAN_TO_INTEGER && lost->n_nan_to_integer);
+}
+
+tv_status tvi_cast_refuse(const char *who, const tvi_cast *cast, const tv_cast_report *lost) {
+  return tvi_fail_status(
+      TV_EVALUE,
+      "%s: from %s to %s: %lld overflow, %lld inexact, %lld NaN to integer; first at %lld", who,
+      tv_dtype_name(cast->from), tv_dtype_name(cast->to), (long long)lost->n_overflow,
+      (long long)lost->n_inexact, (long long)lost->n_nan_to_integer, (long long)lost->first);
+}
+
+void tvi_cast_tell(const tv_cast_report *lost, tv_cast_report *out) {
+  const size_t size = out->size;
+  memcpy(out, lost, size);
+  out->size = size;
+}
+
+/* Blocks -------------------------------------------------------------------------------------- */
+
+/* Words that are infinite: all bits of the exponent and no other but the sign. */
+#define HAS_INFINITY(bits)                                                                \
+  static bool has_infinity_##bits(const uint##bits##_t *words, int64_t n,                 \
+                                  uint##bits##_t infinite) {                              \
+    const uint##bits##_t magnitude = (uint##bits##_t) ~((uint##bits##_t)1 << (bits - 1)); \
+    int found = 0;                                                                        \
+    for (int64_t i = 0; i < n; i++) found |= (words[i] & magnitude) == infinite;          \
+    return found;                                                                         \
+  }
+HAS_INFINITY(16)
+HAS_INFINITY(32)
+
+/* Whether something may be refused, by a quick look: at infinities that came out, or at the least
+ * and greatest that went in, which are NaN if anything is. */
+static bool may_be_refused(const tvi_cast *cast, tv_tensor *x, const tv_tensor *y) {
+  const tv_dtype real = tvi_real_part(cast->to);
+  const int64_t n = y->size * (tvi_is_complex(cast->to) ? 2 : 1);
+  const void *const words = y->data;
+  switch (real) {
+    case TV_F64:
+      return false;
+    case TV_F32:
+      return has_infinity_32(words, n, 0x7f800000);
+    case TV_BF16:
+      return has_infinity_16(words, n, 0x7f80);
+    case TV_F16:
+      return has_infinity_16(words, n, 0x7c00);
+    default:
+      break;
+  }
+  if (cast->from == TV_BOOL) return false;
+  if (tvi_is_complex(cast->from)) return true;
+  if (cast->to == TV_BOOL && tvi_is_integer(cast->from)) return false;
+  tv_tensor *const ends[] = {tv_min(x, TV_ALL_AXES), tv_max(x, TV_ALL_AXES)};
+  int64_t is_lost = 0;
+  for (int i = 0; i < 2 && !is_lost; i++) {
+    tv_tensor *lost = tv_isnan(ends[i]);
+    if (cast->to != TV_BOOL) lost = tv_logical_or(lost, is_out_of_range(ends[i], cast->to));
+    if (tv_item_i64(lost, &is_lost)) return true;
+  }
+  return is_lost;
+}
+
+static tv_tensor *show(void *data, tv_dtype dtype, int64_t n) {
+  tvi_storage *const storage = tvi_storage_borrow(data, n * tv_dtype_size(dtype), NULL, NULL);
+  tv_tensor *const x = storage ? tvi_tensor_view(storage, data, dtype, 1, &n, NULL) : NULL;
+  if (storage) tvi_storage_release(storage);
+  return tvi_scope_own(x);
+}
+
+tv_status tvi_cast_counted(const char *who, const tvi_cast *cast, void *from, void *to, int64_t n,
+                           int64_t first, tv_cast_report *lost) {
+  const int64_t to_step = tv_dtype_size(cast->to), from_step = tv_dtype_size(cast->from);
+  tv_status status =
+      tvi_write(who, TV_CPU, cast->to, to, &to_step, 1, &n, cast->from, from, &from_step);
+  const bool counts_all = cast->is_counted || cast->refuse & TV_REFUSE_INEXACT;
+  if (status || (!counts_all && !cast->refuse)) return status;
+  tv_scope scope;
+  status = tv_scope_begin(&scope);
+  if (status) return status;
+  tvi_self.paused++;
+  const tv_device device = tvi_self.device;
+  tvi_self.device = TV_CPU;
+  tv_tensor *const x = show(from, cast->from, n), *const y = show(to, cast->to, n);
+  tv_cast_report now = TV_CAST_REPORT;
+  if (x && y && (counts_all || may_be_refused(cast, x, y)) && report_losses(x, y, &now)) {
+    lost->n_overflow += now.n_overflow;
+    lost->n_inexact += now.n_inexact;
+    lost->n_nan_to_integer += now.n_nan_to_integer;
+    if (lost->first < 0 && now.first >= 0) lost->first = first + now.first;
+  }
+  tvi_self.device = device;
+  tvi_self.paused--;
+  return tv_scope_end(&scope, NULL);
+}
+
+/* The op -------------------------------------------------------------------------------------- */
+
+tv_tensor *tv_cast_checked(tv_tensor *x, tv_dtype dtype, unsigned refuse, tv_cast_report *report) {
+  tv_cast_report counted = TV_CAST_REPORT;
+  if (!x) return tvi_null("cast_checked", "x");
+  if (report && !tvi_options_fit("cast_checked", report->size, sizeof *report)) return NULL;
+  if (refuse > TV_REFUSE_ANY_LOSS)
+    return tvi_fail(TV_EVALUE, "cast_checked: %u is no sum of what may be refused", refuse);
+  tv_scope scope;
+  if (!tvi_scope_is_open("cast_checked") || tv_scope_begin(&scope)) return NULL;
+  tvi_self.paused++;
+  tv_tensor *const strong = tvi_scope_own(tvi_tensor_strong("cast_checked", x, tvi_self.device));
+  tv_tensor *y = strong ? tv_astype(strong, dtype) : NULL;
+  if (y && !report_losses(strong, y, &counted)) y = NULL;
+  const tvi_cast cast = {x->dtype, dtype, refuse, true};
+  if (y && tvi_cast_is_refused(&cast, &counted)) {
+    tvi_cast_refuse("cast_checked", &cast, &counted);
+    y = NULL;
+  }
+  /* Its own head: no gradient passes through, also where the dtype was right already. */
+  if (y) y = tvi_scope_own(tvi_tensor_alias(y));
+  tvi_self.paused--;
+  tv_scope_end(&scope, &y);
+  if (report) tvi_cast_tell(&counted, report);
+  return y;
+}
