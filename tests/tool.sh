@@ -62,3 +62,28 @@ gives 1 diff "$x" "$y" --json
 gives 1 diff "$y" "$data/cancer_features.npy"
 has 'shapes are'
 gives 3 diff "$x" none.npy
+
+gives 0 convert "$y" f32.npy --dtype f32
+has 'inexact'
+gives 3 convert "$y" exact.npy --dtype f32 --refuse inexact
+[ ! -e exact.npy ]
+gives 0 convert f32.npy a.npz --as x
+gives 0 convert a.npz a.safetensors
+gives 0 diff f32.npy a.safetensors:x
+gives 0 convert f32.npy swapped.npy --order F --endian big
+gives 0 diff f32.npy swapped.npy --rtol 0 --atol 0
+gives 0 convert - - --slice 0 < f32.npy
+gives 2 convert a.npz out.nothing
+gives 0 concat two.npy f32.npy f32.npy --json
+has '"shape": [884, 10]'
+gives 3 concat two.npy f32.npy "$x"
+
+"$tool" plot "$x" digit.png --slice 0 > out 2> err || true
+if grep -qF 'without libpng' err; then
+  gives 3 plot "$x" digit.png --slice 0
+else
+  gives 0 plot "$x" digit.png --slice 0
+  gives 0 plot "$y" column.png --slice ':, 2' --json
+  gives 0 plot "$x" all.png --histogram --bins 17
+fi
+gives 2 plot "$x" none.png

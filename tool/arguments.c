@@ -35,6 +35,7 @@ static const command_row commands[] = {
 #define ON(name) (1u << COMMAND_##name)
 #define EVERY (~0u)
 #define READING (~0u)
+#define WRITING (ON(convert) | ON(concat))
 static const option_row options[] = {
 #define OPTION(name, letter, value, commands, help) {#name, letter, value, commands, help},
 #include "options.def"

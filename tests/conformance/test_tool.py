@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 TOOL = os.environ.get("TENSORVAR_TOOL")
@@ -430,3 +431,144 @@ def test_diff_of_archives():
     assert "x.npz holds 2 arrays; x.npz:NAME takes one" in refused("diff", "w.npy", "x.npz", status=2)
     assert "--rtol: found -1, expected" in refused("diff", "w.npy", "w.npy", "--rtol=-1", status=2)
     refused("diff", "w.npy", "none.npy", status=3)
+
+
+# convert -----------------------------------------------------------------------------------------
+
+def load_safetensors(path):
+    with safe_open(path, "numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("to", ["int8", "uint16", "float16", "float32", "float64", "complex64", "bool"])
+def test_convert_is_astype(dtype, to):
+    x = sample(dtype)
+    np.save("x.npy", x)
+    if dtype.startswith("complex") and not to.startswith(("complex", "bool")):
+        assert "complex" in refused("convert", "x.npy", "y.npy", "--dtype", to, "--lossy", status=3)
+        return
+    told = one("convert", "x.npy", "y.npy", "--dtype", to, "--lossy")
+    wanted = x.astype(to)
+    back = wanted.astype(dtype)
+    np.save("z.npy", wanted)
+    assert open("y.npy", "rb").read() == open("z.npy", "rb").read()
+    (about,) = told["arrays"]
+    assert (about["from"], about["dtype"], about["shape"]) == (dtype, to, [3, 4])
+    lost = (back != x).sum()
+    assert about["overflow"] + about["inexact"] + about["nan_to_integer"] == lost
+    if lost:
+        assert about["first"] == np.argwhere(back != x)[0].tolist()
+
+
+def test_convert_refuses_what_is_lost():
+    np.save("x.npy", np.array([[1.0, 2.5], [1e300, np.nan]]))
+    open("y.npy", "w").write("old")
+    message = refused("convert", "x.npy", "y.npy", "--dtype", "f32", status=3)
+    assert "hint: --lossy" in message and "1" in message
+    assert open("y.npy").read() == "old"
+    refused("convert", "x.npy", "y.npy", "--dtype", "i32", status=3)
+    refused("convert", "x.npy", "y.npy", "--dtype", "i32", "--refuse", "nan", status=3)
+    refused("convert", "x.npy", "y.npy", "--dtype", "i32", "--refuse", "inexact,nan", status=3)
+    run("convert", "x.npy", "y.npy", "--dtype", "f32", "--refuse", "nan")
+    text = run("convert", "x.npy", "y.npy", "--dtype", "int16", "--lossy").stdout
+    assert text == "y.npy: float64 to int16 (2, 2), 1 overflow, 1 inexact, 1 NaN to integer, the first at [0, 1]\n"
+    assert "say int8 or int64" in refused("convert", "x.npy", "y.npy", "--dtype", "i8", status=2)
+    assert "expected a dtype" in refused("convert", "x.npy", "y.npy", "--dtype", "float", status=2)
+    assert "expected overflow" in refused("convert", "x.npy", "y.npy", "--dtype", "f32", "--refuse", "all", status=2)
+    assert "exclude" in refused("convert", "x.npy", "y.npy", "--refuse", "any", "--lossy", status=2)
+
+
+def test_convert_between_formats():
+    named = archives()
+    has_zlib = "without zlib" not in subprocess.run([TOOL, "convert", "x.npz", "y.npz", "--compress=6"],
+                                                    capture_output=True, text=True).stderr
+    run("convert", "x.npz", "y.safetensors", "--no-sync")
+    run("convert", "x.safetensors", "z.safetensors")
+    run("convert", "x.safetensors", "y.npz", *["--compress=6"] * has_zlib)
+    for found in (load_safetensors("y.safetensors")[0], load_safetensors("z.safetensors")[0], dict(np.load("y.npz"))):
+        assert found.keys() == named.keys()
+        for name, x in named.items():
+            assert found[name].dtype == x.dtype and np.array_equal(found[name], x)
+    assert load_safetensors("z.safetensors")[1] == {"made": "by \"hand\"\n"}
+    run("convert", "x.npz:w", "w.npy", "--slice", "0, ::-1")
+    np.testing.assert_array_equal(np.load("w.npy"), named["w"][0, ::-1])
+    run("convert", "w.npy", "w.npz")
+    assert list(np.load("w.npz")) == ["arr_0"]
+    run("convert", "w.npy", "w.bin", "--to", "npz", "--as", "weights")
+    assert list(np.load("w.bin")) == ["weights"]
+    run("convert", "x.npz:w", "w.npz")
+    assert list(np.load("w.npz")) == ["w"]
+    assert "x.npz holds 2 arrays, and a .npy file one" in refused("convert", "x.npz", "w.npy", status=2)
+    assert "its suffix names no format" in refused("convert", "x.npz", "w.dat", status=2)
+    assert "--compress is for .npz files" in refused("convert", "w.npy", "v.npy", "--compress", 1, status=2)
+    np.save("c.npy", np.zeros(1, complex))
+    assert "complex128" in refused("convert", "c.npy", "c.safetensors", status=3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 2, 3), (12,)])
+def test_convert_order_and_byte_order(dtype, shape):
+    x = sample(dtype, shape)
+    np.save("x.npy", x)
+    for order in "CF":
+        for endian, letter in (("big", ">"), ("little", "<")):
+            run("convert", "x.npy", "y.npy", "--order", order, "--endian", endian, "--no-sync")
+            np.save("z.npy", np.asarray(x, order=order).astype(x.dtype.newbyteorder(letter)))
+            assert open("y.npy", "rb").read() == open("z.npy", "rb").read()
+            run("convert", "y.npy", "back.npy", "--order", "C")
+            assert open("back.npy", "rb").read() == open("x.npy", "rb").read()
+    assert "are for .npy files" in refused("convert", "x.npy", "y.npz", "--endian", "big", status=2)
+
+
+def test_convert_in_place_and_by_streams():
+    x = np.arange(12, dtype=np.float64).reshape(3, 4)
+    np.save("x.npy", x)
+    run("convert", "x.npy", "x.npy", "--dtype", "i16")
+    np.testing.assert_array_equal(np.load("x.npy"), x.astype(np.int16), strict=True)
+    with open("x.npy", "rb") as file, open("y.npy", "wb") as out:
+        run("convert", "-", "-", "--dtype", "f32", stdin=file, stdout=out, stderr=subprocess.PIPE, capture_output=False)
+    np.testing.assert_array_equal(np.load("y.npy"), x.astype(np.float32), strict=True)
+    piped = subprocess.run(f"cat y.npy | {TOOL} convert - - --slice 1 | {TOOL} show -", shell=True, text=True,
+                           check=True, capture_output=True)
+    assert piped.stdout == repr(x[1].astype(np.float32)) + "\n"
+    assert "both go to the standard output" in refused("convert", "x.npy", "-", "--json", status=2)
+    assert "only .npy goes to the standard output" in refused("convert", "x.npy", "-", "--to", "npz", status=2)
+
+
+def test_convert_keeps_the_old_file_when_the_disk_is_full():
+    np.save("x.npy", np.zeros(1 << 16))
+    open("y.npy", "w").write("old")
+    limited = subprocess.run(f"ulimit -f 100; trap '' XFSZ; {TOOL} convert x.npy y.npy", shell=True, text=True, capture_output=True)
+    assert limited.returncode == 3 and limited.stderr.startswith("tensorvar: convert: y.npy: "), limited
+    assert open("y.npy").read() == "old" and sorted(os.listdir()) == ["x.npy", "y.npy"]
+
+
+# concat ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_concat(axis):
+    a, b, c = sample("int16"), sample("float32"), sample("int8")
+    for name, x in zip("abc", (a, b, c)):
+        np.save(f"{name}.npy", x)
+    told = one("concat", "out.npy", "a.npy", "b.npy", "c.npy", "--axis", axis)
+    wanted = np.concatenate([a, b, c], axis)
+    np.testing.assert_array_equal(np.load("out.npy"), wanted, strict=True)
+    assert told == {"file": "out.npy", "dtype": "float32", "shape": list(wanted.shape)}
+    run("concat", "a.npy", "a.npy", "a.npy", "--axis", axis)  # onto a file that it reads
+    np.testing.assert_array_equal(np.load("a.npy"), np.concatenate([a, a], axis), strict=True)
+
+
+def test_concat_of_other_shapes():
+    np.save("a.npy", np.zeros((2, 3)))
+    np.save("b.npy", np.zeros((2, 4)))
+    np.savez("c.npz", x=np.ones((2, 4), bool), y=np.zeros(1))
+    message = refused("concat", "out.npy", "a.npy", "b.npy", status=3)
+    assert message == "tensorvar: concat: b.npy: shape (2, 4) does not go behind (2, 3) of a.npy along axis 0"
+    assert not os.path.exists("out.npy")
+    assert run("concat", "out.npy", "a.npy", "b.npy", "--axis", 1).stdout == "out.npy: float64 (2, 7)\n"
+    run("concat", "out.npz", "b.npy", "c.npz:x", "--as", "both")
+    np.testing.assert_array_equal(np.load("out.npz")["both"], np.r_[np.zeros((2, 4)), np.ones((2, 4))])
+    assert "c.npz holds 2 arrays; c.npz:NAME takes one" in refused("concat", "out.npy", "b.npy", "c.npz", status=2)
+    refused("concat", "out.npy", "a.npy", "--axis", "7", status=3)
