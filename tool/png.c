@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ * PNG files, by libpng's simplified interface (docs/adr/0022). The file is made in memory, and then
+ * replaces an old one as a whole, through a temporary file beside it. */
+#include "png.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "failure.h"
+
+#ifdef TV_WITHOUT_PNG
+
+int png_save(const char *path, const picture *p) {
+  (void)p;
+  return trouble("%s: this build is without libpng, which writes pictures", safe(path));
+}
+
+#else
+#include <png.h>
+
+/* All bytes, whatever number of calls that takes. */
+static bool write_all(int file, const unsigned char *bytes, size_t n) {
+  while (n > 0) {
+    const ssize_t written = write(file, bytes, n);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    bytes += written;
+    n -= (size_t)written;
+  }
+  return true;
+}
+
+static int write_direct(int file, const char *path, const unsigned char *bytes, size_t n) {
+  bool is_written = file >= 0 && write_all(file, bytes, n);
+  const int why = errno;
+  if (file > STDOUT_FILENO && close(file) && is_written) {
+    return trouble("%s: %s", safe(path), strerror(errno));
+  }
+  return is_written ? 0 : trouble("%s: %s", safe(path), strerror(why));
+}
+
+static int replace(const char *path, const unsigned char *bytes, size_t n) {
+  char *beside = need(strlen(path) + 32);
+  const char *slash = strrchr(path, '/');
+  sprintf(beside, "%.*stv-png-%ld", slash ? (int)(slash - path + 1) : 0, path, (long)getpid());
+  const int file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  bool is_there = file >= 0 && write_all(file, bytes, n);
+  int why = errno;
+  if (file >= 0 && close(file) && is_there) is_there = false, why = errno;
+  if (is_there && rename(beside, path)) is_there = false, why = errno;
+  if (!is_there && file >= 0) unlink(beside);
+  free(beside);
+  return is_there ? 0 : trouble("%s: %s", safe(path), strerror(why));
+}
+
+static int save(const char *path, const unsigned char *bytes, size_t n) {
+  struct stat about;
+  if (!strcmp(path, "-")) return write_direct(STDOUT_FILENO, "standard output", bytes, n);
+  if (!stat(path, &about) && !S_ISREG(about.st_mode)) {
+    return write_direct(open(path, O_WRONLY | O_CLOEXEC), path, bytes, n);
+  }
+  return replace(path, bytes, n);
+}
+
+int png_save(const char *path, const picture *p) {
+  png_image image;
+  memset(&image, 0, sizeof image);
+  image.version = PNG_IMAGE_VERSION;
+  image.width = (png_uint_32)p->width;
+  image.height = (png_uint_32)p->height;
+  image.format = PNG_FORMAT_RGB;
+  png_alloc_size_t n = 0;
+  unsigned char *bytes = NULL;
+  int status = 0;
+  if (png_image_write_to_memory(&image, NULL, &n, 0, p->rgb, 0, NULL)) {
+    bytes = need(n);
+    image.format = PNG_FORMAT_RGB;
+    if (png_image_write_to_memory(&image, bytes, &n, 0, p->rgb, 0, NULL))
+      status = save(path, bytes, n);
+  }
+  if (PNG_IMAGE_FAILED(image)) status = trouble("%s: libpng: %s", safe(path), image.message);
+  free(bytes);
+  png_image_free(&image);
+  return status;
+}
+#endif
