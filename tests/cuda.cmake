@@ -45,6 +45,7 @@ function(tv_cuda_test name)
 endfunction()
 
 tv_cuda_test(convert ORDERS)
+tv_cuda_test(dlpack)
 tv_cuda_test(elementwise)
 tv_cuda_test(gemm)
 tv_cuda_test(index ORDERS)

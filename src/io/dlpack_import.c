@@ -17,14 +17,14 @@
 
 /* What is to be given back, and to whom. */
 typedef struct loan {
-  DLManagedTensorVersioned *versioned; /* one of these */
-  DLManagedTensor *legacy;
-  tvi_storage *storage; /* NULL until there is one */
+  DLManagedTensorVersioned *versioned; /* one of these; neither, where there is no deleter: the */
+  DLManagedTensor *legacy;             /* struct may then be gone as soon as the call returns */
+  tvi_storage *storage;                /* NULL until there is one */
 } loan;
 
 static void call_deleter(const loan *it) {
-  if (it->versioned && it->versioned->deleter) it->versioned->deleter(it->versioned);
-  if (it->legacy && it->legacy->deleter) it->legacy->deleter(it->legacy);
+  if (it->versioned) it->versioned->deleter(it->versioned);
+  if (it->legacy) it->legacy->deleter(it->legacy);
 }
 
 /* Nobody shows the bytes any more; what is queued on them is waited for. A device that is lost has
@@ -253,7 +253,7 @@ tv_tensor *tv_tensor_from_dlpack(struct DLManagedTensorVersioned *managed,
                                  const tv_dlpack_import_options *options) {
   static const char who[] = "tensor_from_dlpack";
   if (!managed) return tvi_null(who, "managed");
-  const loan it = {.versioned = managed};
+  const loan it = {.versioned = managed->deleter ? managed : NULL};
   const DLPackVersion version = managed->version;
   if (version.major == TVI_DL_MAJOR)
     return import(who, &managed->dl_tensor, managed->flags, options, &it);
@@ -266,6 +266,6 @@ tv_tensor *tv_tensor_from_dlpack(struct DLManagedTensorVersioned *managed,
 tv_tensor *tv_tensor_from_dlpack_legacy(struct DLManagedTensor *managed,
                                         const tv_dlpack_import_options *options) {
   if (!managed) return tvi_null("tensor_from_dlpack_legacy", "managed");
-  const loan it = {.legacy = managed};
+  const loan it = {.legacy = managed->deleter ? managed : NULL};
   return import("tensor_from_dlpack_legacy", &managed->dl_tensor, 0, options, &it);
 }
