@@ -230,6 +230,16 @@ TEST(a_producers_copy_is_our_own) {
   HOLDS(tv_add(x, x), 22, 20, 18, 10, 8, 6);
 }
 
+TEST(a_stream_of_the_cpu_changes_nothing) {
+  tv_stream *const near = tv_stream_new(TV_CPU);
+  tv_dlpack_import_options in = TV_DLPACK_IMPORT_OPTIONS;
+  tv_dlpack_export_options out = TV_DLPACK_EXPORT_OPTIONS;
+  in.stream = out.stream = near;
+  tv_tensor *const x = import_with(produce(u8, 3, 0, TV_SHAPE(3), NULL), &in);
+  HOLDS(tv_tensor_from_dlpack(tv_dlpack_new(x, &out), &in), 0, 1, 2);
+  tv_stream_release(near);
+}
+
 /* An op that reads borrowed bytes runs at the call. */
 TEST(ops_read_the_bytes_of_the_call) {
   static const int64_t shape[] = {200000};
@@ -262,6 +272,13 @@ TEST(guards_tell_what_the_producer_changed) {
         tv_negative(x));
   OK(tv_tensor_mark_mutated(x));
   HOLDS(x, 11, 10, 9, 5, 100, 3);
+  /* A guard makes a borrow of what would be our own. */
+  p = produce(u8, 4, 0, TV_SHAPE(4), NULL);
+  p->versioned.flags = TVI_DL_IS_COPIED;
+  tv_tensor *const gift = import_with(p, &o);
+  p->bytes[2] = 9;
+  CHECK(!tv_negative(gift) && tv_error() == TV_EMUTATED);
+  tv_error_clear();
   o.guard = (tv_guard)9;
   FAILS(TV_EVALUE, "tensor_from_dlpack: 9 is no guard",
         import_with(produce(u8, 1, 0, TV_SHAPE(1), NULL), &o));
@@ -323,6 +340,11 @@ TEST(each_rule_that_is_broken_is_named) {
   REFUSED(TV_EFORMAT, far_away, plain(), t->strides[0] = INT64_MIN / 2);
   REFUSED(TV_EFORMAT, far_away, plain(), t->strides[0] = INT64_MAX / 2);
   REFUSED(TV_EFORMAT, far_away, plain(), t->strides[1] = INT64_MIN / 4);
+  REFUSED(TV_EFORMAT, far_away, plain(), t->strides[1] = INT64_MAX / 3);
+  REFUSED(TV_EFORMAT, far_away, plain(), t->strides[0] = INT64_MAX / 4;
+          t->strides[1] = INT64_MAX / 8 + 1);
+  REFUSED(TV_EFORMAT, far_away, plain(), t->strides[0] = INT64_MIN / 4;
+          t->strides[1] = INT64_MIN / 8 - 1);
   REFUSED(TV_EFORMAT, far_away, plain(), t->byte_offset = UINT64_MAX);
   REFUSED(TV_EFORMAT, far_away, plain(), t->byte_offset = (uint64_t)1 << 63);
 }
@@ -508,8 +530,9 @@ TEST_MAIN("dlpack_import", CASE(bytes_are_shared_and_deleted_after_the_last_view
           CASE(every_type_has_its_dtype), CASE(every_layout_is_read_as_it_lies),
           CASE(what_is_empty_is_not_shared), CASE(misaligned_elements_are_copied_or_refused),
           CASE(a_copy_lets_go_at_once), CASE(shared_bytes_are_never_written),
-          CASE(a_producers_copy_is_our_own), CASE(ops_read_the_bytes_of_the_call),
-          CASE(guards_tell_what_the_producer_changed), CASE(each_rule_that_is_broken_is_named),
+          CASE(a_producers_copy_is_our_own), CASE(a_stream_of_the_cpu_changes_nothing),
+          CASE(ops_read_the_bytes_of_the_call), CASE(guards_tell_what_the_producer_changed),
+          CASE(each_rule_that_is_broken_is_named),
           CASE(of_another_version_only_the_deleter_is_known), CASE(newer_minor_versions_are_taken),
           CASE(calls_without_meaning_still_end_the_loan), CASE(a_scope_is_needed),
           CASE(any_allocation_may_fail), CASE(the_last_view_of_any_thread_deletes_once),

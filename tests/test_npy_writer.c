@@ -98,12 +98,24 @@ TEST(a_file_in_fortran_order_grows_along_its_last_axis) {
   OK(tv_npy_writer_close(w));
   w = writer(TV_F64, TV_SHAPE(2, 3), true);
   OK(tv_npy_writer_append(w, tv_slice(whole, "..., 5:")));
+  FAILS_STATUS(
+      TV_ESHAPE,
+      "npy_writer_append: x.npy: found shape [3, 2, 1], expected a row [2, 3], or rows along "
+      "axis 2",
+      tv_npy_writer_append(w, tv_zeros(TV_F64, TV_SHAPE(3, 2, 1))));
   EQUAL(tv_npy_writer_count(w), 12);
   OK(tv_npy_writer_close(w));
   SAME(tv_npy_load("x.npy", NULL), whole);
   tv_npy_layout layout = TV_NPY_LAYOUT;
   OK(tv_npy_info("x.npy", NULL, &layout));
   CHECK(layout.is_fortran && layout.offset == 128);
+  tv_npy_writer *const line = tv_npy_writer_open(
+      "line.npy", TV_F64, TV_SCALAR_SHAPE,
+      &(tv_npy_writer_options){sizeof(tv_npy_writer_options), TV_NPY_CREATE, false, true, false});
+  OK(tv_npy_writer_close(line));
+  OK(tv_npy_info("line.npy", NULL, &layout));
+  CHECK(!layout.is_fortran && layout.rank == 1); /* as NumPy has it */
+  OK(tv_npy_info("x.npy", NULL, &layout));
   CHECK(is_saved(tv_npy_load("x.npy", NULL))); /* which is a view in Fortran order */
   FAILS(TV_ESHAPE,
         "npy_writer_open: x.npy: found [2, 3, 12] of float64 in Fortran order, expected [12, 2, 3] "
@@ -229,6 +241,12 @@ TEST(headers_of_others_are_continued_where_they_have_room) {
                    "{\"shape\": (4,3),'fortran_order':False  , 'descr':\"<i2\"} " BLANKS "\n");
   continue_foreign("\x93NUMPY\1\0\0\0", 10,
                    "{'descr': '<i2', 'fortran_order': False, 'shape': (4, 3), " BLANKS "}");
+  put_foreign("\x93NUMPY\1\0\0\0", 10, /* numbers in a line, in either order */
+              "{'descr': '<i2', 'fortran_order': True, 'shape': (3,)} " BLANKS "\n", 1);
+  tv_npy_writer *const w = writer(TV_I16, TV_SCALAR_SHAPE, false);
+  OK(tv_npy_writer_append(w, tv_arange_int(TV_I16, 3, 5, 1)));
+  OK(tv_npy_writer_close(w));
+  HOLDS(tv_npy_load("x.npy", NULL), 0, 1, 2, 3, 4);
   continue_foreign("\x93NUMPY\3\0\0\0\0\0", 12,
                    "{'descr': '<i2', 'fortran_order': False, 'shape': (4, 3)} " BLANKS "\n");
   folder_leave();
@@ -322,6 +340,8 @@ TEST(arguments_without_meaning_are_refused) {
         tv_npy_writer_open("x", (tv_dtype)99, TV_SHAPE(3), NULL));
   FAILS(TV_ESHAPE, "npy_writer_open: x: rows of 64 axes: 0 to 63 are possible",
         tv_npy_writer_open("x", TV_F32, 64, (int64_t[64]){0}, NULL));
+  FAILS(TV_EVALUE, "npy_writer_open: x: row_shape is NULL",
+        tv_npy_writer_open("x", TV_F32, 2, NULL, NULL));
   FAILS(TV_ESHAPE, "npy_writer_open: x: negative size in shape [-3]",
         tv_npy_writer_open("x", TV_F32, TV_SHAPE(-3), NULL));
   FAILS(TV_EOVERFLOW,
@@ -340,6 +360,11 @@ TEST(arguments_without_meaning_are_refused) {
   tv_npy_writer *const w = writer(TV_I16, TV_SHAPE(3), false);
   FAILS_STATUS(TV_EVALUE, "npy_writer_append: rows is NULL", tv_npy_writer_append(w, NULL));
   FAILS_STATUS(TV_EVALUE, "npy_writer_layout: layout is NULL", tv_npy_writer_layout(w, NULL));
+  FAILS_STATUS(TV_EVALUE, "npy_writer_layout: writer is NULL", tv_npy_writer_layout(NULL, NULL));
+  tv_npy_layout none = TV_NPY_LAYOUT;
+  none.size = 0;
+  EQUAL(tv_npy_writer_layout(w, &none), TV_EVALUE);
+  tv_error_clear();
   FAILS_STATUS(TV_EVALUE, "npy_writer_sync: writer is NULL", tv_npy_writer_sync(NULL));
   OK(tv_npy_writer_close(w));
   OK(tv_npy_writer_close(NULL));
@@ -354,6 +379,27 @@ TEST(arguments_without_meaning_are_refused) {
                tv_npy_writer_append(huge, tv_zeros(TV_U8, TV_SHAPE(0))));
   CHECK(is_saved(most));
   OK(tv_npy_writer_close(huge));
+  folder_leave();
+}
+
+/* Rows whose bytes no file could hold: views of one element. */
+TEST(sizes_beyond_int64_are_refused) {
+  folder_enter();
+  tv_npy_writer *const w = writer(TV_U8, TV_SHAPE(2), false);
+  OK(tv_npy_writer_append(w, tv_zeros(TV_U8, TV_SHAPE(60, 2))));
+  const int64_t most = (int64_t)1 << 62;
+  tv_tensor *const one = tv_zeros(TV_U8, TV_SHAPE(1, 1));
+  FAILS_STATUS(TV_EOVERFLOW,
+               "npy_writer_append: x.npy: 60 rows and 4611686018427387854 have more than 2^63 - 1 "
+               "bytes",
+               tv_npy_writer_append(w, tv_broadcast_to(one, TV_SHAPE(most - 50, 2))));
+  FAILS_STATUS(TV_EOVERFLOW,
+               "npy_writer_append: x.npy: 60 rows and 4611686018427387843 have more than 2^63 - 1 "
+               "bytes", /* but for the header */
+               tv_npy_writer_append(w, tv_broadcast_to(one, TV_SHAPE(most - 61, 2))));
+  EQUAL(tv_npy_writer_count(w), 60);
+  OK(tv_npy_writer_close(w));
+  CHECK(is_saved(tv_zeros(TV_U8, TV_SHAPE(60, 2))));
   folder_leave();
 }
 
@@ -403,6 +449,25 @@ TEST(one_writer_at_a_time_has_the_file) {
   EQUAL(in_child(opens_and_is_killed), TV_OK);
   OK(tv_npy_writer_close(writer(TV_I16, TV_SHAPE(3), false)));
   CHECK(holds_rows(1));
+  folder_leave();
+}
+
+/* Somebody else makes the file between our look and our try. */
+static int late_link(const char *from, const char *to) {
+  CHECK(rename("theirs.npy", to) == 0);
+  return link(from, to);
+}
+
+TEST(who_comes_second_goes_on_with_the_file_of_the_first) {
+  folder_enter();
+  OK(tv_npy_save("theirs.npy", rows_between(0, 4), NULL));
+  const tvi_system real = tvi_sys;
+  tvi_sys.link = late_link;
+  tv_npy_writer *const w = writer(TV_I16, TV_SHAPE(3), false);
+  tvi_sys = real;
+  EQUAL(tv_npy_writer_count(w), 4);
+  OK(tv_npy_writer_close(w));
+  EQUAL(folder_files(), 1);
   folder_leave();
 }
 
@@ -494,6 +559,26 @@ TEST(another_process_reads_whole_rows_meanwhile) {
   CHECK(child > 0 && waitpid(child, &ended, 0) == child && WIFEXITED(ended));
   EQUAL(WEXITSTATUS(ended), TV_OK);
   OK(tv_npy_writer_close(w));
+  folder_leave();
+}
+
+/* The file is cut by somebody while it is copied to make room. */
+static ssize_t cut_pread(int fd, void *out, size_t bytes, off_t offset) {
+  return offset == 80 && bytes > 6 ? 0 : pread(fd, out, bytes, offset);
+}
+
+TEST(a_file_that_is_cut_while_it_is_copied_is_told) {
+  folder_enter();
+  put_tight();
+  tv_npy_writer_options o = TV_NPY_WRITER_OPTIONS;
+  o.rewrite = true;
+  const tvi_system real = tvi_sys;
+  tvi_sys.pread = cut_pread;
+  tv_npy_writer *const w = tv_npy_writer_open("x.npy", TV_I16, TV_SHAPE(3), &o);
+  tvi_sys = real;
+  FAILS(TV_EIO, "npy_writer_open: x.npy: byte 80: it was cut while it was copied", w);
+  CHECK(holds_rows(4));
+  EQUAL(folder_files(), 1);
   folder_leave();
 }
 
@@ -732,8 +817,10 @@ TEST_MAIN("npy_writer", CASE(a_grown_file_is_what_saving_the_whole_writes),
           CASE(headers_of_others_are_continued_where_they_have_room),
           CASE(a_header_without_room_is_told_or_rewritten),
           CASE(files_that_do_not_grow_are_refused), CASE(arguments_without_meaning_are_refused),
-          CASE(one_writer_at_a_time_has_the_file), CASE(threads_share_a_writer),
+          CASE(sizes_beyond_int64_are_refused), CASE(one_writer_at_a_time_has_the_file),
+          CASE(who_comes_second_goes_on_with_the_file_of_the_first), CASE(threads_share_a_writer),
           CASE(a_mapped_file_stays_mapped_while_it_grows),
+          CASE(a_file_that_is_cut_while_it_is_copied_is_told),
           CASE(another_process_reads_whole_rows_meanwhile),
           CASE(a_tail_is_overwritten_and_another_array_is_not),
           CASE(any_call_may_fail_and_the_file_has_whole_rows),
