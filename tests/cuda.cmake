@@ -125,8 +125,8 @@ tv_cuda_again(npy_write)
 tv_cuda_again(npy_writer
   a_file_in_fortran_order_grows_along_its_last_axis # a view of what the host has read
   a_mapped_file_stays_mapped_while_it_grows # maps are host memory
-  one_writer_at_a_time_has_the_file another_process_reads_whole_rows_meanwhile # children use the CPU alone
-  killed_at_any_call_the_file_has_whole_rows full_disks_are_told_and_the_rows_before_stay) # as above
+  sizes_beyond_int64_are_refused # views that a GPU would copy
+  one_writer_at_a_time_has_the_file another_process_reads_whole_rows_meanwhile) # children use the CPU alone
 tv_cuda_again(npz
   stored_members_are_mapped # maps are host memory
   any_allocation_may_fail) # counts allocations of the CPU
