@@ -60,7 +60,7 @@ TEST(a_quick_look_misses_none) {
     for (int64_t n = 1; n <= 40; n++) {
       for (int64_t at = 0; at < n; at++) {
         tv_cast_report lost = TV_CAST_REPORT;
-        for (int64_t i = 0; i < n; i++) x[i] = i == at ? -1e300 : NAN;
+        for (int64_t i = 0; i < n; i++) x[i] = i == at ? -1e300 : (double)NAN;
         OK(tvi_cast_counted("x", &cast, x, y, n, 0, &lost));
         EQUAL(lost.first, at);
         EQUAL(lost.n_overflow, 1);
