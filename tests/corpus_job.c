@@ -18,10 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <tensorvar/tensorvar.h>
-
-#include "io/crc32.h"
-#include "io/endian.h"
+#include "outcome.h"
 
 enum {
   MOST_MEMORY = 1 << 20,
@@ -81,13 +78,7 @@ void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, o
   return __real_mmap64(at, bytes, protection, flags, fd, offset);
 }
 
-/* What reading comes to ----------------------------------------------------------------------- */
-
-typedef struct {
-  tv_status status;
-  uint32_t digest;
-  char text[1024];
-} outcome;
+/* What is read -------------------------------------------------------------------------------- */
 
 typedef struct {
   const char *name, *verdict, *why;
@@ -96,60 +87,25 @@ typedef struct {
   int64_t n;
 } entry;
 
-static uint32_t add_text(uint32_t digest, const char *text) {
-  return tvi_crc32(digest, text, (int64_t)strlen(text));
-}
-
-/* As digest() of corpus_pack.py. */
-static tv_status add_array(uint32_t *digest, const char *name, tv_tensor *x) {
-  const int64_t bytes = tv_tensor_bytes(x);
-  const int64_t *const shape = tv_tensor_shape(x);
-  const tv_dtype dtype = tv_tensor_dtype(x);
-  *digest = tvi_crc32(add_text(*digest, name), "", 1);
-  *digest = tvi_crc32(add_text(*digest, tv_dtype_name(dtype)), "", 1);
-  for (int k = 0; k < tv_tensor_rank(x); k++) {
-    char size[32];
-    snprintf(size, sizeof size, k ? ",%lld" : "%lld", (long long)shape[k]);
-    *digest = add_text(*digest, size);
-  }
-  *digest = tvi_crc32(*digest, "", 1);
-  void *const elements = malloc(bytes ? (size_t)bytes : 1);
-  if (!elements) return TV_ENOMEM;
-  const tv_status status = tv_tensor_copy_out(x, elements, bytes);
-  if (!status && tvi_host_is_big_endian()) tvi_swap_numbers(dtype, elements, bytes);
-  if (!status) *digest = tvi_crc32(*digest, elements, bytes);
-  free(elements);
-  return status;
-}
-
-static tv_npy_options mapped(tv_npy_map map) {
-  tv_npy_options o = TV_NPY_OPTIONS;
-  o.map = map;
-  return o;
-}
-
 /* .npy ---------------------------------------------------------------------------------------- */
 
-static void npy_tell(uint32_t *digest, tv_tensor *x) {
-  if (x) add_array(digest, "", x);
-}
 static void npy_by_memory(const char *path, const entry *e, uint32_t *digest) {
   (void)path;
-  npy_tell(digest, tv_npy_read_memory(e->bytes, e->n, NULL));
+  outcome_add(digest, "", tv_npy_read_memory(e->bytes, e->n, NULL));
 }
 static void npy_by_copy(const char *path, const entry *e, uint32_t *digest) {
   (void)e;
-  npy_tell(digest, tv_npy_load(path, NULL));
+  outcome_add(digest, "", tv_npy_load(path, NULL));
 }
 static void npy_by_map(const char *path, const entry *e, uint32_t *digest) {
   (void)e;
-  const tv_npy_options o = mapped(TV_NPY_MAP);
-  npy_tell(digest, tv_npy_load(path, &o));
+  const tv_npy_options o = outcome_mapped(TV_NPY_MAP);
+  outcome_add(digest, "", tv_npy_load(path, &o));
 }
 static void npy_by_private_map(const char *path, const entry *e, uint32_t *digest) {
   (void)e;
-  const tv_npy_options o = mapped(TV_NPY_MAP_WRITABLE);
-  npy_tell(digest, tv_npy_load(path, &o));
+  const tv_npy_options o = outcome_mapped(TV_NPY_MAP_WRITABLE);
+  outcome_add(digest, "", tv_npy_load(path, &o));
 }
 /* Without a size of its own; what a pipe does not hold at once is left to the other ways. */
 static void npy_by_pipe(const char *path, const entry *e, uint32_t *digest) {
@@ -161,7 +117,7 @@ static void npy_by_pipe(const char *path, const entry *e, uint32_t *digest) {
   }
   if (pipe(ends) || write(ends[1], e->bytes, (size_t)e->n) != e->n) exit(2);
   close(ends[1]);
-  npy_tell(digest, tv_npy_read_fd(ends[0], "pipe", NULL));
+  outcome_add(digest, "", tv_npy_read_fd(ends[0], "pipe", NULL));
   close(ends[0]);
 }
 
@@ -194,29 +150,20 @@ static int64_t now(void) {
 }
 
 static outcome read_once(way *read, const char *path, const entry *e, int64_t *spent) {
-  outcome out = {.status = TV_OK};
   tv_scope scope;
+  uint32_t digest = 0;
   tv_scope_begin(&scope);
   peak = in_use;
   const int64_t before = now();
-  read(path, e, &out.digest);
+  read(path, e, &digest);
   *spent = now() - before;
-  out.status = tv_error();
-  snprintf(out.text, sizeof out.text, "%s", tv_error_text());
-  tv_error_clear();
+  const outcome out = outcome_end(digest);
   tv_scope_end(&scope, NULL);
   return out;
 }
 
-static bool can_be_printed(const char *text) {
-  const size_t n = strlen(text);
-  for (size_t i = 0; i < n; i++)
-    if (text[i] < ' ' || text[i] > '~') return false;
-  return n > 0 && n < 512;
-}
-
 static void judge(const entry *e, const char *how, way *read, const char *path, double slowness,
-                  outcome *first) {
+                  outcome *first, bool *has_first) {
   const int64_t held = in_use, handles = tv_live_handles();
   int64_t spent = 0;
   outcome out = read_once(read, path, e, &spent);
@@ -227,14 +174,11 @@ static void judge(const entry *e, const char *how, way *read, const char *path, 
   if (!strcmp(e->verdict, "accept") && (out.status || out.digest != e->digest))
     complain(e, how, out.status ? "refused" : "other arrays", out.text);
   if (!strcmp(e->verdict, "refuse") && !out.status) complain(e, how, "accepted", "");
-  if (!*first->text) {
-    *first = out;
-    strcpy(first->text, "known");
-  } else if (first->status != out.status || (!out.status && first->digest != out.digest)) {
-    complain(e, how, "not as in other ways", out.text);
-  }
+  if (!*has_first) *first = out;
+  if (!outcome_is_same(first, &out)) complain(e, how, "not as in other ways", out.text);
+  *has_first = true;
   if (!out.status) return;
-  if (out.status != TV_EFORMAT || !can_be_printed(out.text) || !strstr(out.text, e->why))
+  if (out.status != TV_EFORMAT || !outcome_can_be_printed(&out) || !strstr(out.text, e->why))
     complain(e, how, "a message without the cause", out.text);
   if (memory > MOST_MEMORY + e->n) complain(e, how, "too much memory", out.text);
   if ((double)spent > MOST_NANOSECONDS * slowness) complain(e, how, "too slow", out.text);
@@ -291,10 +235,12 @@ int main(int argc, char **argv) {
   int64_t n_files = 0;
   entry e;
   for (char *at = pack; next_entry(&at, pack + n, &e); n_files++) {
-    outcome first = {.text = ""};
+    outcome first;
+    bool has_first = false;
     if (ftruncate(fd, 0) || pwrite(fd, e.bytes, (size_t)e.n, 0) != e.n) return 2;
     for (int w = 0; w < 6 && formats[f].ways[w].read; w++)
-      judge(&e, formats[f].ways[w].name, formats[f].ways[w].read, path, slowness, &first);
+      judge(&e, formats[f].ways[w].name, formats[f].ways[w].read, path, slowness, &first,
+            &has_first);
   }
   close(fd);
   free(pack);
