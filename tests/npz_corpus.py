@@ -276,6 +276,7 @@ class Corpus:
         yield "wide-twice", first(wide_field=field(1, bytes(8)) * 2), "two zip64 fields"
         yield "wide-short", first(wide={"size", "packed_size"}, wide_field=field(1, bytes(8))), "a zip64 field that is cut short"
         yield "wide-none", first(wide={"at"}, wide_field=b""), ""
+        yield "wide-disk-short", first(wide={"disk"}, wide_field=field(1, b"\0\0\0")), "on another disk"
         yield "wide-size-huge", first(wide={"size", "packed_size"}, wide_field=field(1, b"\xff" * 16)), "overlaps the next"
         yield "wide-at-huge", first(wide={"at"}, wide_field=field(1, b"\xff" * 8)), "overlaps the next"
         yield "entry-signature", first(entry_signature=b"PK\1\3"), "no entry of the directory"

@@ -133,6 +133,8 @@ TEST(slices_refuse) {
   char many[8 * (TV_MAX_RANK + 1)] = "None";
   for (int k = 0; k < TV_MAX_RANK; k++) snprintf(many + 4 + 5 * k, 6, ",None");
   FAILS(TV_ESHAPE, "slice: the result has more than 64 axes", tv_slice(x, many));
+  many[5 * TV_MAX_RANK - 6] = '\0'; /* 63 new axes, and two of x that the text does not name */
+  FAILS(TV_ESHAPE, "slice: the result has more than 64 axes", tv_slice(x, many));
 }
 
 TEST(structs_say_the_same) {
