@@ -82,6 +82,9 @@ TEST(sets_of_names) {
   FAILS_STATUS(TV_ENOMEM, "save: no memory on cpu for 2 names", status);
   FAILS_STATUS(TV_EVALUE, "save: the name 'a' is given twice",
                tvi_names_check("save", 2, twice, two));
+  FAILS_STATUS(TV_EVALUE, "save: the name 'a' is given twice",
+               tvi_names_check("save", 3, (const char *[]){"a", "b", "a"},
+                               (tv_tensor *[]){two[0], two[0], two[0]}));
   FAILS_STATUS(TV_EVALUE, "save: a name is NULL", tvi_names_check("save", 2, hole, two));
   FAILS_STATUS(TV_EVALUE, "save: a tensor is NULL",
                tvi_names_check("save", 2, good, (tv_tensor *[]){two[0], NULL}));
