@@ -3,6 +3,7 @@
 
 import json
 import os
+import pathlib
 import pty
 import signal
 import subprocess
@@ -684,3 +685,18 @@ def test_progress_is_shown_on_a_terminal_alone():
         assert status == 0 and (b"% [" in text) == shows, text
         if shows:
             assert text.endswith(b"\r") and b" GB/s" in text
+
+
+# README ------------------------------------------------------------------------------------------
+
+def test_the_readme_shows_what_is_printed():
+    root = pathlib.Path(__file__).parents[2]
+    os.symlink(root / "data", "data")
+    os.symlink(TOOL, "tensorvar")
+    shown = (root / "README.md").read_text().split("```console\n")[1].split("```")[0]
+    for part in shown.split("$ ")[1:]:
+        command, wanted = part.split("\n", 1)
+        if " plot " in command and b"without libpng" in subprocess.run(f"./{command}", shell=True, capture_output=True).stderr:
+            continue
+        done = subprocess.run(f"./{command}", shell=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.stdout == wanted, command
