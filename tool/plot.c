@@ -175,7 +175,7 @@ static void print_plot(const plot *f, kind k, const char *path) {
 }
 
 static int plot_one(const source *s, int64_t at, const arguments *a, plot *f) {
-  char text[SHAPE_SIZE], title[SHAPE_SIZE + 300];
+  char text[SHAPE_SIZE];
   f->x = source_take(s, at, a);
   if (!f->x) return library_trouble(s->path);
   const char *label = source_label(s, at);
@@ -187,10 +187,9 @@ static int plot_one(const source *s, int64_t at, const arguments *a, plot *f) {
                    shape_text(tv_tensor_rank(f->x), tv_tensor_shape(f->x), text));
   }
   const char *slash = strrchr(label, '/');
-  snprintf(title, sizeof title, "%.255s: %s %s", slash ? slash + 1 : label,
+  snprintf(f->title, sizeof f->title, "%.255s: %s %.100s", slash ? slash + 1 : label,
            tv_dtype_name(tv_tensor_dtype(f->x)),
            shape_text(tv_tensor_rank(f->x), tv_tensor_shape(f->x), text));
-  f->title = title;
   const int k = choose_kind(a, f, label);
   if (k < 0) return EXIT_USAGE;
   const bool is_drawn = k == HEAT ? draw_heat(f) : k == CURVE ? draw_curve(f) : draw_histogram(f);

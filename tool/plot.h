@@ -9,7 +9,7 @@
 typedef struct plot {
   tv_tensor *x; /* what is drawn */
   part part;
-  const char *title;
+  char title[400];
   bool has_range; /* low and high are asked for; else they are found */
   double low, high;
   int64_t bins;
