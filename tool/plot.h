@@ -7,7 +7,7 @@
 #include "rows.h"
 
 typedef struct plot {
-  tv_tensor *x; /* what is drawn */
+  view v; /* what is drawn */
   part part;
   char title[400];
   bool has_range; /* low and high are asked for; else they are found */

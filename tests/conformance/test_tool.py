@@ -453,7 +453,7 @@ def test_convert_is_astype(dtype, to):
     if dtype.startswith("complex") and not to.startswith(("complex", "bool")):
         assert "complex" in refused("convert", "x.npy", "y.npy", "--dtype", to, "--lossy", status=3)
         return
-    told = one("convert", "x.npy", "y.npy", "--dtype", to, "--lossy")
+    told = one("convert", "x.npy", "y.npy", "--dtype", to, "--lossy", "--no-sync")
     wanted = x.astype(to)
     back = wanted.astype(dtype)
     np.save("z.npy", wanted)
@@ -700,3 +700,31 @@ def test_the_readme_shows_what_is_printed():
             continue
         done = subprocess.run(f"./{command}", shell=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.stdout == wanted, command
+
+
+# Large files that cannot be mapped ---------------------------------------------------------------
+
+@pytest.mark.parametrize("order", "CF")
+def test_large_swapped_files_are_read_in_pieces(order):
+    x = np.random.default_rng(3).normal(size=(9000, 1000)).round(6)
+    x[1234, 567] = np.nan
+    np.save("x.npy", np.asarray(x, order=order).astype(">f8"))
+    np.savez("y.npz", x=x)  # which NumPy does not align
+    y = x.copy()
+    y[8000, 3] += 1
+    np.save("y.npy", y)
+    check_stats(one("stats", "x.npy"), figures_of(x))
+    check_stats(one("stats", "y.npz"), figures_of(x))
+    check_stats(one("stats", "x.npy", "--axis", 0), figures_of(x, 0))
+    assert one("diff", "x.npy", "y.npz:x", "--equal-nan")["equal"]
+    (told,) = one("diff", "x.npy", "y.npy", "--equal-nan", status=1)["arrays"]
+    assert told["different"] == 1 and told["worst"]["index"] == [8000, 3] and told["worst"]["a"] == x[8000, 3]
+    assert run("head", "x.npy", "-n", 1).stdout == repr(x[:1]) + "\n"
+
+
+def test_a_large_swapped_file_takes_little_memory():
+    with open("x.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": ">f8", "fortran_order": False, "shape": (50000, 1000)})
+        file.truncate(file.tell() + 400_000_000)
+    for words in ("stats x.npy --quantiles none", "diff x.npy x.npy", "head x.npy"):
+        subprocess.run(f"ulimit -v 350000; exec {TOOL} {words}", shell=True, check=True, stdout=subprocess.DEVNULL)
