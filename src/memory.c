@@ -47,7 +47,7 @@ void *tvi_malloc(int64_t bytes) {
 }
 
 void *tvi_calloc(int64_t count, int64_t bytes) {
-  if (count < 0 || bytes < 0 || refused()) return NULL;
+  if ((uint64_t)count > PTRDIFF_MAX || (uint64_t)bytes > PTRDIFF_MAX || refused()) return NULL;
   return calloc(count ? (size_t)count : 1, bytes ? (size_t)bytes : 1);
 }
 

@@ -13,7 +13,6 @@ enum { WITHIN = 448 };
 static bool is_within(const tvi_storage *storage) {
   return storage->data == (const void *)(storage + 1);
 }
-_Static_assert(sizeof(tvi_storage) % 64 == 0, "bytes behind it are aligned as blocks are");
 
 /* A storage and its block were handed out (bytes > 0), or taken back (bytes < 0). */
 static void count(tvi_device *on, tv_device device, int64_t bytes, int64_t one) {

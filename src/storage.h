@@ -7,7 +7,9 @@
 #include <tensorvar/device.h>
 
 typedef struct {
-  _Atomic int64_t count; /* tensors that show it, and whoever else holds it */
+  /* Tensors that show it, and whoever else holds it. Bytes behind the struct are aligned as blocks
+   * are. */
+  _Alignas(64) _Atomic int64_t count;
   tv_device device;
   int home;               /* the stream it was reserved on, by number: see stream.h */
   _Atomic uint64_t users; /* other streams that read it, a bit each */

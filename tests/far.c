@@ -9,14 +9,18 @@
 
 static _Atomic int64_t jobs, steps, stored;
 
-/* Bit 62: no user address of a 64-bit machine has it; adding offsets leaves it alone. */
-static void *far_of(const void *near) {
-  return near ? (void *)((uintptr_t)near ^ (uintptr_t)1 << 62) : NULL;
+/* Bit 62: no user address of a 64-bit machine has it; adding offsets leaves it alone. Addresses of
+ * 32 bits have none to spare: turning the uppermost leads from heap and libraries, which are at
+ * both ends, into the middle, where there is nothing. */
+enum { BIT = sizeof(void *) == 8 ? 62 : 31 };
+static void *turned(const void *at) {
+  return at ? (void *)((uintptr_t)at ^ (uintptr_t)1 << BIT) : NULL;
 }
+static void *far_of(const void *near) { return turned(near); }
 static void *near_of(const void *far) {
-  if (!far) return NULL;
-  CHECK((uintptr_t)far >> 62 & 1); /* else it is host memory, or another device's */
-  return (void *)((uintptr_t)far ^ (uintptr_t)1 << 62);
+  /* Else it is host memory, or another device's. */
+  CHECK(!far || BIT == 31 || (uintptr_t)far >> BIT & 1);
+  return turned(far);
 }
 
 static const tv_backend *cpu(void) { return tvi_cpu_backend(); }

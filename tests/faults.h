@@ -87,6 +87,16 @@ static int faults_rename(const char *from, const char *to) {
 static ssize_t faults_pread(int fd, void *out, size_t bytes, off_t offset) {
   return faults_hit() ? -1 : faults.real.pread(fd, out, faults_cut(bytes), offset);
 }
+static ssize_t faults_pwrite(int fd, const void *from, size_t bytes, off_t offset) {
+  return faults_hit() ? -1 : faults.real.pwrite(fd, from, faults_cut(bytes), offset);
+}
+static int faults_fdatasync(int fd) { return faults_hit() ? -1 : faults.real.fdatasync(fd); }
+static int faults_flock(int fd, int operation) {
+  return faults_hit() ? -1 : faults.real.flock(fd, operation);
+}
+static int faults_link(const char *from, const char *to) {
+  return faults_hit() ? -1 : faults.real.link(from, to);
+}
 static int faults_unlink(const char *path) { return faults_hit() ? -1 : faults.real.unlink(path); }
 
 static inline bool faults_begin(int64_t at, int error) {
@@ -99,7 +109,7 @@ static inline bool faults_begin(int64_t at, int error) {
                          faults_close,       faults_fstat,       faults_fchmod, faults_lseek,
                          faults_mmap,        faults.real.munmap, faults_stat,   faults_may_write,
                          faults_readlink,    faults_rename,      faults_unlink, faults_pread,
-                         faults.real.madvise};
+                         faults.real.madvise, faults_pwrite, faults_fdatasync, faults_flock, faults_link};
   return true;
 }
 

@@ -25,8 +25,9 @@ DTYPES = {
 
 
 class Case:
-    def __init__(self, name, data, verdict=None, dtype=None, shape=None, fortran=None, content=None):
+    def __init__(self, name, data, verdict=None, dtype=None, shape=None, fortran=None, content=None, why=None):
         self.name, self.data, self.verdict = name, data, verdict
+        self.why = why  # a part of the message that refuses it
         self.dtype, self.shape, self.fortran = dtype, shape, fortran
         self.content = content  # elements in C order, little-endian
 

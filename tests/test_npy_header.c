@@ -157,8 +157,9 @@ TEST(dtypes_are_refused_by_name) {
           "{'descr': [('a', '<f4')]");
   REFUSED("header byte 10: found (, expected a dtype in quotes, or records",
           "{'descr': ('<f4', 2)");
-  REFUSED("header byte 10: found None, expected a dtype in quotes", "{'descr': None");
-  REFUSED("header byte 10: found the end of the header, expected a dtype in quotes", "{'descr': ");
+  REFUSED("header byte 10: found None, expected a dtype in quotes, or records", "{'descr': None");
+  REFUSED("header byte 10: found the end of the header, expected a dtype in quotes, or records",
+          "{'descr': ");
 }
 
 TEST(void_of_2_bytes_is_bfloat16_if_asked) {

@@ -20,10 +20,18 @@ static size_t make(char *out, const char *header, int blanks, const void *data, 
   return 10 + text + n;
 }
 
+/* As the bytes of a number lie here, and elsewhere. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define OURS "<"
+#define THEIRS ">"
+#else
+#define OURS ">"
+#define THEIRS "<"
+#endif
 static const float six[] = {1, 2, 3, 4, 5, 6};
-#define HEADER "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
-#define FORTRAN "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }"
-#define BIG "{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }"
+#define HEADER "{'descr': '" OURS "f4', 'fortran_order': False, 'shape': (2, 3), }"
+#define FORTRAN "{'descr': '" OURS "f4', 'fortran_order': True, 'shape': (2, 3), }"
+#define SWAPPED "{'descr': '" THEIRS "f4', 'fortran_order': False, 'shape': (2, 3), }"
 
 /* The file of `six`, whose data begin at 80 and so are aligned. */
 static size_t make_six(char *out) { return make(out, HEADER, 10, six, sizeof six); }
@@ -50,11 +58,13 @@ TEST(fortran_order_is_a_view) {
   HOLDS(x, 1, 3, 5, 2, 4, 6);
 }
 
-TEST(big_endian_is_swapped) {
+TEST(the_other_order_is_swapped) {
   char file[200], swapped[24];
   for (int i = 0; i < 24; i++) swapped[i] = ((const char *)six)[i / 4 * 4 + 3 - i % 4];
-  HOLDS(tv_npy_read_memory(file, (int64_t)make(file, BIG, 3, swapped, 24), NULL), 1, 2, 3, 4, 5, 6);
-  static const char complex[] = "{'descr': '>c8', 'fortran_order': False, 'shape': (3,), }";
+  HOLDS(tv_npy_read_memory(file, (int64_t)make(file, SWAPPED, 3, swapped, 24), NULL), 1, 2, 3, 4, 5,
+        6);
+  static const char complex[] =
+      "{'descr': '" THEIRS "c8', 'fortran_order': False, 'shape': (3,), }";
   tv_tensor *x = tv_npy_read_memory(file, (int64_t)make(file, complex, 0, swapped, 24), NULL);
   OK(x);
   const char *got = tv_tensor_data(x), *want = (const char *)six;
@@ -145,7 +155,7 @@ TEST(info_tells_the_header) {
   EQUAL(layout.version, 1);
   EQUAL(layout.dtype, TV_F32);
   EQUAL(layout.is_fortran, true);
-  EQUAL(layout.is_big_endian, false);
+  EQUAL(layout.is_big_endian, *OURS == '>');
   EQUAL(layout.rank, 2);
   EQUAL(layout.shape[1], 3);
   EQUAL(layout.offset, 10 + (int)strlen(FORTRAN) + 4);
@@ -214,7 +224,7 @@ TEST(what_cannot_be_mapped_is_copied_or_refused) {
   o.require_map = true;
   FAILS(TV_EUNSUPPORTED, "npy_load: x.npy: cannot be mapped: its elements are misaligned",
         tv_npy_load("x.npy", &o));
-  file_put("x.npy", file, make(file, BIG, 10, swapped, 24));
+  file_put("x.npy", file, make(file, SWAPPED, 10, swapped, 24));
   FAILS(TV_EUNSUPPORTED, "npy_load: x.npy: cannot be mapped: its bytes are swapped",
         tv_npy_load("x.npy", &o));
   static const char empty[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3), }";
@@ -300,10 +310,10 @@ TEST(streams_are_read_in_pieces) {
 }
 
 TEST(a_stream_is_believed_as_far_as_it_delivers) {
-  static const char header[] = "{'descr': '|u1', 'fortran_order': False, 'shape': (%ld,), }";
+  static const char header[] = "{'descr': '|u1', 'fortran_order': False, 'shape': (%lld,), }";
   const int64_t n = 5000001;
   char text[100], *file = malloc((size_t)n + 200);
-  snprintf(text, sizeof text, header, (long)n);
+  snprintf(text, sizeof text, header, (long long)n);
   unsigned char *data = malloc((size_t)n);
   for (int64_t i = 0; i < n; i++) data[i] = (unsigned char)(i * 7 % 251);
   const size_t size = make(file, text, 0, data, (size_t)n);
@@ -317,7 +327,7 @@ TEST(a_stream_is_believed_as_far_as_it_delivers) {
     CHECK(x || tv_error() == TV_ENOMEM);
     tv_error_clear();
   }
-  snprintf(text, sizeof text, header, 4000000000000000000L);
+  snprintf(text, sizeof text, header, 4000000000000000000LL);
   FAILS(TV_EFORMAT, /* and not for want of memory: storage grows with what arrives */
         "npy_read_fd: pipe: byte 86: found the end of the file, expected 4000000000000000000 bytes "
         "for "
@@ -445,11 +455,32 @@ TEST(arguments_without_meaning_are_refused) {
         "npy_read_memory: byte 0: found the end of the file, expected magic, version and length",
         tv_npy_read_memory(NULL, 0, NULL));
   FAILS(TV_EVALUE, "npy_read_memory: size is -1", tv_npy_read_memory("", -1, NULL));
+  FAILS(TV_EVALUE, "npy_read_callback: read is NULL", tv_npy_read_callback(NULL, NULL, "x", NULL));
   FAILS_STATUS(TV_EVALUE, "npy_info: path is NULL", tv_npy_info(NULL, NULL, &layout));
   FAILS_STATUS(TV_EVALUE, "npy_info: layout is NULL", tv_npy_info("x", NULL, NULL));
   o.map = (tv_npy_map)3;
   FAILS(TV_EVALUE, "npy_load: map is 3, which is none", tv_npy_load("x", &o));
   o.map = TV_NPY_COPY;
+  o.n_index = -1;
+  FAILS(TV_EVALUE, "npy_load: index has -1 terms, and is NULL", tv_npy_load("x", &o));
+  o.n_index = 1;
+  FAILS(TV_EVALUE, "npy_load: index has 1 terms, and is NULL", tv_npy_load("x", &o));
+  o.index = &(tv_index)TV_AT(0);
+  o.slice = "0";
+  FAILS(TV_EVALUE, "npy_load: both slice and index are given", tv_npy_load("x", &o));
+  o = (tv_npy_options)TV_NPY_OPTIONS;
+  o.dtype = TV_DTYPE_COUNT;
+  FAILS(TV_EDTYPE, "npy_load: 15 is no dtype", tv_npy_load("x", &o));
+  o.dtype = TV_F32;
+  o.refuse = 8;
+  FAILS(TV_EVALUE, "npy_load: 8 is no sum of what may be refused", tv_npy_load("x", &o));
+  o = (tv_npy_options)TV_NPY_OPTIONS;
+  tv_cast_report report = {0, 0, 0, 0, 0};
+  o.report = &report;
+  CHECK(!tv_npy_load("x", &o));
+  EQUAL(tv_error(), TV_EVALUE);
+  tv_error_clear();
+  o = (tv_npy_options)TV_NPY_OPTIONS;
   o.device = 1000;
   CHECK(!tv_npy_load("x", &o));
   EQUAL(tv_error(), TV_EDEVICE);
@@ -478,7 +509,7 @@ TEST(the_data_of_the_tree_are_read) {
 }
 
 TEST_MAIN("npy_read", CASE(memory_is_read), CASE(fortran_order_is_a_view),
-          CASE(big_endian_is_swapped), CASE(a_file_cut_at_any_byte_is_refused),
+          CASE(the_other_order_is_swapped), CASE(a_file_cut_at_any_byte_is_refused),
           CASE(versions_2_and_3_are_read_and_refused_when_cut), CASE(any_device_may_be_asked_for),
           CASE(info_tells_the_header), CASE(maps_show_the_files_own_pages),
           CASE(a_writable_map_is_written_in_place_and_the_file_keeps_its_bytes),

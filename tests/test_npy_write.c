@@ -4,6 +4,7 @@
 #include "far.h"
 #include "faults.h"
 #include "memory.h"
+#include "npy_bytes.h"
 
 static const int16_t elements[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                    12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
@@ -154,6 +155,83 @@ TEST(full_disks_are_told) {
                tv_npy_save("/dev/full", view(0, NULL, TV_SHAPE(3)), NULL));
 }
 
+TEST(orders_may_be_asked_for) {
+  tv_tensor *const x = OK(tv_reshape(tv_arange(TV_I16, 0, 24, 1), TV_SHAPE(2, 3, 4)));
+  for (int device = 0; device < 2; device++) {
+    tv_tensor *const y = device ? tv_to(x, far_device()) : x;
+    for (int order = TV_NPY_ORDER_KEEP; order <= TV_NPY_ORDER_FORTRAN; order++) {
+      for (int big = 0; big < 2; big++) {
+        npy_bytes file = npy_bytes_saved(y, (tv_npy_order)order, big);
+        tv_npy_options o = TV_NPY_OPTIONS;
+        tv_npy_layout layout = TV_NPY_LAYOUT;
+        o.layout = &layout;
+        SAME(tv_npy_read_memory(file.bytes, file.n, &o), x);
+        EQUAL(layout.is_fortran, order == TV_NPY_ORDER_FORTRAN);
+        EQUAL(layout.is_big_endian, big);
+        if (order == TV_NPY_ORDER_FORTRAN) EQUAL(file.bytes[128 + 2 + big], 12); /* x[1, 0, 0] */
+        free(file.bytes);
+      }
+    }
+  }
+}
+
+TEST(descriptors_and_callbacks_get_the_same_bytes) {
+  tv_tensor *const x = OK(tv_reshape(tv_arange(TV_I16, 0, 24, 1), TV_SHAPE(2, 3, 4)));
+  npy_bytes file = npy_bytes_saved(x, TV_NPY_ORDER_KEEP, false);
+  folder_enter();
+  OK(tv_npy_save("x.npy", x, NULL));
+  CHECK(file_is("x.npy", file.bytes, (size_t)file.n));
+  const int fd = open("two.npy", O_RDWR | O_CREAT, 0600);
+  OK(tv_npy_write_fd(fd, "two.npy", x, NULL));
+  OK(tv_npy_write_fd(fd, "two.npy", tv_slice(x, "1"), NULL));
+  CHECK(lseek(fd, 0, SEEK_SET) == 0);
+  SAME(tv_npy_read_fd(fd, "two.npy", NULL), x);
+  SAME(tv_npy_read_fd(fd, "two.npy", NULL), tv_slice(x, "1"));
+  close(fd);
+  folder_leave();
+  free(file.bytes);
+}
+
+typedef struct watch {
+  int calls, stop_at;
+  int64_t done, total;
+} watch;
+
+static bool note(void *user, int64_t done, int64_t total) {
+  watch *const w = user;
+  w->done = done;
+  w->total = total;
+  return ++w->calls != w->stop_at;
+}
+
+TEST(progress_is_told_and_may_stop_it) {
+  const int64_t n = 3 << 20;
+  tv_tensor *const x = OK(tv_zeros(TV_F32, TV_SHAPE(n)));
+  tv_tensor *const parts[] = {
+      x, tv_reshape(tv_to(x, far_device()), TV_SHAPE(1024, -1)),
+      tv_permute_dims(tv_reshape(x, TV_SHAPE(1024, 3, -1)), TV_AXES(1, 0, 2))};
+  folder_enter();
+  OK(tv_npy_save("x.npy", tv_ones(TV_F32, TV_SHAPE(2)), NULL));
+  for (int i = 0; i < 3; i++) {
+    watch w = {0, 2, 0, 0};
+    tv_npy_save_options o = TV_NPY_SAVE_OPTIONS;
+    o.progress = note;
+    o.progress_user = &w;
+    FAILS_STATUS(TV_ECANCELED,
+                 "npy_save: x.npy: stopped by the caller after 4194304 of 12582912 bytes",
+                 tv_npy_save("x.npy", parts[i], &o));
+    HOLDS(tv_npy_load("x.npy", NULL), 1, 1);
+    EQUAL(folder_files(), 1);
+    w = (watch){0, 0, 0, 0};
+    OK(tv_npy_save("y.npy", parts[i], &o));
+    EQUAL(w.calls, 4);
+    EQUAL(w.done, 4 * n);
+    EQUAL(w.total, 4 * n);
+    unlink("y.npy");
+  }
+  folder_leave();
+}
+
 TEST(arguments_without_meaning_are_refused) {
   tv_npy_save_options o = TV_NPY_SAVE_OPTIONS;
   o.size = 0;
@@ -161,11 +239,27 @@ TEST(arguments_without_meaning_are_refused) {
   FAILS_STATUS(TV_EVALUE, "npy_save: x is NULL", tv_npy_save("x", NULL, NULL));
   EQUAL(tv_npy_save("x", tv_scalar(1), &o), TV_EVALUE);
   tv_error_clear();
+  FAILS_STATUS(TV_EVALUE, "npy_write_fd: name is NULL",
+               tv_npy_write_fd(1, NULL, tv_scalar(1), NULL));
+  FAILS_STATUS(TV_EVALUE, "npy_write_fd: fd is -1", tv_npy_write_fd(-1, "x", tv_scalar(1), NULL));
+  FAILS_STATUS(TV_EVALUE, "npy_write_callback: write is NULL",
+               tv_npy_write_callback(NULL, NULL, "x", tv_scalar(1), NULL));
+  FAILS_STATUS(TV_EVALUE, "npy_write_callback: x is NULL",
+               tv_npy_write_callback(npy_bytes_write, NULL, "x", NULL, NULL));
+  o = (tv_npy_save_options)TV_NPY_SAVE_OPTIONS;
+  o.order = (tv_npy_order)3;
+  FAILS_STATUS(TV_EVALUE, "npy_save: order is 3, which is none",
+               tv_npy_save("x", tv_scalar(1), &o));
+  o = (tv_npy_save_options)TV_NPY_SAVE_OPTIONS;
+  o.big_endian = true;
+  FAILS_STATUS(TV_EDTYPE, "npy_save: bfloat16 is V2 in the file, which has no byte order",
+               tv_npy_save("x", tv_ones(TV_BF16, TV_SHAPE(1)), &o));
 }
 
 TEST_MAIN("npy_write", CASE(every_layout_is_saved_in_its_order),
           CASE(tensors_of_another_device_are_fetched_in_pieces),
           CASE(strided_arrays_larger_than_the_buffer_are_streamed),
           CASE(scratch_files_are_not_synced), CASE(any_call_may_fail_and_the_file_is_old_or_new),
-          CASE(any_allocation_may_fail), CASE(full_disks_are_told),
-          CASE(arguments_without_meaning_are_refused))
+          CASE(any_allocation_may_fail), CASE(full_disks_are_told), CASE(orders_may_be_asked_for),
+          CASE(descriptors_and_callbacks_get_the_same_bytes),
+          CASE(progress_is_told_and_may_stop_it), CASE(arguments_without_meaning_are_refused))

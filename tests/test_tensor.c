@@ -114,9 +114,12 @@ TEST(counts_are_exact_across_threads) {
   EQUAL(atomic_load(&x->count), 1);
 }
 
-__extension__ typedef __int128 wide;
+static uint64_t magnitude(int64_t v) { return v < 0 ? 0 - (uint64_t)v : (uint64_t)v; }
 
-/* Random sizes against 128-bit arithmetic. */
+/* The most that a number of this sign can be, without it. */
+static uint64_t limit(bool is_negative) { return (uint64_t)INT64_MAX + is_negative; }
+
+/* Random sizes against division, and the magnitudes of sums: 32-bit targets have no wider type. */
 TEST(size_arithmetic) {
   uint64_t state = 1;
   for (int round = 0; round < 1000000; round++) {
@@ -126,19 +129,26 @@ TEST(size_arithmetic) {
       v[k] = (int64_t)state >> (state >> 33 & 63);
     }
     int64_t got = -7;
-    const wide product = (wide)v[0] * v[1], sum = (wide)v[0] + v[1];
-    CHECK(tvi_mul(v[0], v[1], &got) == (product == (int64_t)product));
-    if (product == (int64_t)product) EQUAL(got, product);
-    CHECK(tvi_add(v[0], v[1], &got) == (sum == (int64_t)sum));
-    if (sum == (int64_t)sum) EQUAL(got, sum);
+    const uint64_t a = magnitude(v[0]), b = magnitude(v[1]);
+    const bool is_negative = (v[0] < 0) != (v[1] < 0);
+    const bool has_product = !a || !b || a <= limit(is_negative) / b;
+    CHECK(tvi_mul(v[0], v[1], &got) == has_product);
+    EQUAL(got, has_product ? (int64_t)(is_negative ? 0 - a * b : a * b) : -7);
+    got = -7;
+    const bool has_sum = is_negative || a <= limit(v[0] < 0) - b;
+    CHECK(tvi_add(v[0], v[1], &got) == has_sum);
+    EQUAL(got, has_sum ? (int64_t)((uint64_t)v[0] + (uint64_t)v[1]) : -7);
     int64_t shape[3], n, bytes;
-    wide all = 8;
+    uint64_t all = 8;
+    bool all_fit = true;
     for (int k = 0; k < 3; k++) {
       shape[k] = v[k] < 0 ? ~v[k] : v[k];
-      if (shape[k] && all <= INT64_MAX) all *= shape[k];
+      if (!shape[k]) continue;
+      all_fit = all_fit && all <= limit(false) / (uint64_t)shape[k];
+      all *= (uint64_t)shape[k];
     }
     const bool fits = tvi_product(3, shape, 8, &n, &bytes);
-    CHECK(fits == (all <= INT64_MAX));
+    CHECK(fits == all_fit);
     if (fits) {
       const bool is_empty = !shape[0] || !shape[1] || !shape[2];
       EQUAL(bytes, is_empty ? 0 : (int64_t)all);

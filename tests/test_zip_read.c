@@ -326,7 +326,7 @@ TEST(what_is_no_zip_is_named) {
 TEST(members_that_are_no_arrays_are_listed_and_refused_when_read) {
   folder_enter();
   two t = make();
-  const size_t at = 30 + 5 + get(&t.file, 28, 2);
+  const size_t at = 30 + 5 + (size_t)get(&t.file, 28, 2);
   t.file.bytes[at] = 'x';
   put(&t.file, t.entry[0] + 16, tvi_crc32(0, t.file.bytes + at, 131), 4);
   archive_put("x.npz", &t.file);

@@ -41,7 +41,7 @@ TEST(headers_have_64_bits_and_data_are_aligned) {
     EQUAL(get(&a, extra + 4, 8), n);
     EQUAL(get(&a, extra + 12, 8), n);
     EQUAL(get(&a, extra + 20, 2), 0xD935);
-    const size_t data = extra + get(&a, at + 28, 2);
+    const size_t data = extra + (size_t)get(&a, at + 28, 2);
     EQUAL(data % 64, 0);
     CHECK(!memcmp(a.bytes + data, "\x93NUMPY", 6));
     at = data + n;

@@ -191,7 +191,7 @@ static int plot_one(const source *s, int64_t at, const arguments *a, plot *f) {
                    shape_text(f->v.rank, f->v.shape, text));
   }
   const char *slash = strrchr(label, '/');
-  snprintf(f->title, sizeof f->title, "%.255s: %s %.100s", slash ? slash + 1 : label,
+  snprintf(f->title, sizeof f->title, "%.255s: %s %s", slash ? slash + 1 : label,
            tv_dtype_name(f->v.dtype), shape_text(f->v.rank, f->v.shape, text));
   const int k = choose_kind(a, f, label);
   if (k < 0) return tv_error() ? library_trouble(s->path) : EXIT_USAGE;

@@ -3,13 +3,14 @@
 #ifndef TOOL_PLOT_H
 #define TOOL_PLOT_H
 #include "axis.h"
+#include "number.h"
 #include "picture.h"
 #include "rows.h"
 
 typedef struct plot {
   view v; /* what is drawn */
   part part;
-  char title[400];
+  char title[SHAPE_SIZE + 300];
   bool has_range; /* low and high are asked for; else they are found */
   double low, high;
   int64_t bins;

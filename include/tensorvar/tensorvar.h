@@ -48,6 +48,7 @@
 #include <tensorvar/loss.h>
 #include <tensorvar/norm.h>
 #include <tensorvar/npy.h>
+#include <tensorvar/npy_writer.h>
 #include <tensorvar/npz.h>
 #include <tensorvar/ops.h>
 #include <tensorvar/optimizer.h>

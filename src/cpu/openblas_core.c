@@ -95,11 +95,14 @@ static char *answering_getenv(const char *name) {
   return strcmp(name, "OPENBLAS_CORETYPE") ? getenv(name) : answer;
 }
 
+/* As ELF64_R_SYM and ELF32_R_SYM of elf.h have it. */
+enum { SYMBOL_SHIFT = sizeof(void *) == 8 ? 32 : 8 };
+
 /* The place from which the library calls getenv, among its relocations. */
 static void **slot_in(const struct link_map *map, const ElfW(Rela) * entries, size_t bytes,
                       const ElfW(Sym) * symbols, const char *strings) {
   for (size_t i = 0; i < bytes / sizeof *entries; i++) {
-    const size_t symbol = (size_t)(entries[i].r_info >> 32); /* ELF64_R_SYM */
+    const size_t symbol = (size_t)(entries[i].r_info >> SYMBOL_SHIFT);
     if (symbol && !strcmp(strings + symbols[symbol].st_name, "getenv"))
       return (void **)(uintptr_t)(map->l_addr + entries[i].r_offset);
   }

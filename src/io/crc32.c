@@ -13,10 +13,10 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+static bool can_fold;
 #endif
 
 static uint32_t table[8][256]; /* [k][b]: what byte b comes to with k zero bytes behind it */
-static bool can_fold;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void) {

@@ -15,15 +15,6 @@ static inline bool tvi_host_is_big_endian(void) {
 }
 
 /* Reverse the bytes of each number of n bytes of elements; a complex element is two numbers. */
-static inline void tvi_swap_numbers(tv_dtype dtype, void *elements, int64_t n) {
-  const int64_t size = tv_dtype_size(tvi_real_part(dtype));
-  for (uint8_t *at = elements, *const end = at + n; at < end; at += size) {
-    for (int64_t i = 0; i < size / 2; i++) {
-      const uint8_t kept = at[i];
-      at[i] = at[size - 1 - i];
-      at[size - 1 - i] = kept;
-    }
-  }
-}
+void tvi_swap_numbers(tv_dtype dtype, void *elements, int64_t n);
 
 #endif

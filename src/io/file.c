@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -47,7 +48,11 @@ tvi_system tvi_sys = {.open = open_file,
                       .rename = rename,
                       .unlink = unlink,
                       .pread = pread,
-                      .madvise = posix_madvise};
+                      .madvise = posix_madvise,
+                      .pwrite = pwrite,
+                      .fdatasync = fdatasync,
+                      .flock = flock,
+                      .link = link};
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
@@ -292,6 +297,17 @@ void tvi_file_abandon(tvi_file_out *out) {
   finish(out);
 }
 
+/* It has its name: make that durable, and be done. */
+static tv_status put_in_place(tvi_file_out *out) {
+  tv_status status = TV_OK;
+  if (out->temporary && out->is_durable && sync_directory(out->path)) {
+    status = tvi_fail_status(TV_EIO, "%s: is in place, but whether it is durable is unknown: %s",
+                             out->who, tvi_errno_text(errno));
+  }
+  finish(out);
+  return status;
+}
+
 tv_status tvi_file_commit(tvi_file_out *out) {
   const char *failed = NULL;
   int error = 0;
@@ -314,11 +330,42 @@ tv_status tvi_file_commit(tvi_file_out *out) {
     tvi_file_abandon(out);
     return status;
   }
-  tv_status status = TV_OK;
-  if (out->temporary && out->is_durable && sync_directory(out->path)) {
-    status = tvi_fail_status(TV_EIO, "%s: is in place, but whether it is durable is unknown: %s",
-                             out->who, tvi_errno_text(errno));
+  return put_in_place(out);
+}
+
+/* Make the temporary file the file, unless there is one: 0, or errno. */
+static int link_new(const tvi_file_out *out) {
+  if (!tvi_sys.link(out->temporary, out->path)) {
+    tvi_sys.unlink(out->temporary); /* if that fails, a second name is left */
+    return 0;
   }
-  finish(out);
+  /* Where a file has one name, a rename it is, which would replace what came between. */
+  const bool has_links = errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS;
+  return has_links || tvi_sys.rename(out->temporary, out->path) ? errno : 0;
+}
+
+tv_status tvi_file_publish(tvi_file_out *out, bool replaces, int *fd) {
+  *fd = -1;
+  tv_status status = TV_OK;
+  if (out->is_durable && sync_file(out->fd)) {
+    status = tvi_file_fail(out->who, "sync", errno);
+  } else {
+    const int error = !replaces                                   ? link_new(out)
+                      : tvi_sys.rename(out->temporary, out->path) ? errno
+                                                                  : 0;
+    if (!error) {
+      const int placed = out->fd;
+      out->fd = -1;
+      status = put_in_place(out);
+      if (status) {
+        close_once(placed);
+      } else {
+        *fd = placed;
+      }
+      return status;
+    }
+    if (replaces || error != EEXIST) status = tvi_file_fail(out->who, "rename", error);
+  }
+  tvi_file_abandon(out);
   return status;
 }

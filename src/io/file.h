@@ -30,6 +30,10 @@ typedef struct tvi_system {
   int (*unlink)(const char *path);
   ssize_t (*pread)(int fd, void *out, size_t bytes, off_t offset);
   int (*madvise)(void *at, size_t bytes, int advice); /* 0, or an error */
+  ssize_t (*pwrite)(int fd, const void *from, size_t bytes, off_t offset);
+  int (*fdatasync)(int fd);
+  int (*flock)(int fd, int operation);
+  int (*link)(const char *from, const char *to);
 } tvi_system;
 
 /** The table in use; only tests write to it. */
@@ -83,6 +87,9 @@ bool tvi_file_can_patch(const tvi_file_out *out);
 tv_status tvi_file_patch(tvi_file_out *out, int64_t at, const void *from, int64_t n, int64_t end);
 /** Make the new file the file; if it fails, the old one stays, or the text says otherwise. */
 tv_status tvi_file_commit(tvi_file_out *out);
+/** The same, but the new file stays open, in *fd. Where it `replaces` none and there is one by now,
+ * *fd is -1, and nothing has changed. */
+tv_status tvi_file_publish(tvi_file_out *out, bool replaces, int *fd);
 void tvi_file_abandon(tvi_file_out *out);
 
 #endif

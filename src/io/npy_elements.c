@@ -27,7 +27,7 @@
 enum {
   PICK = 1 << 18,     /* of the file at once where not all of it is wanted, or more is to be done */
   STRAIGHT = 1 << 20, /* of the file at once where it goes to its place */
-  FIRST_BYTES = 1 << 20 /* of memory for a source of unknown size */
+  FIRST_BYTES = 1 << 19 /* of memory for a source of unknown size */
 };
 
 typedef struct reader {
@@ -171,6 +171,7 @@ static tv_status read_dense(reader *r, int64_t at, int64_t n) {
   tv_status status = go_to(r, at);
   for (int64_t i = 0, now; i < n && !status; i += now) {
     now = n - i < most ? n - i : most;
+    if (r->room > r->done && r->room - r->done < now) now = r->room - r->done;
     status = grow(r, now);
     if (status) return status;
     char *const block = is_straight(r) ? r->to + r->done * item : r->block;

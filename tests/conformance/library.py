@@ -32,6 +32,7 @@ _declare("tv_format", _i64, _p, _int, _p, _i64)
 _declare("tv_npy_load", _p, ctypes.c_char_p, _p)
 _declare("tv_npy_read_fd", _p, _int, ctypes.c_char_p, _p)
 _declare("tv_npy_read_memory", _p, ctypes.c_char_p, _i64, _p)
+_declare("tv_npy_read_callback", _p, _p, _p, ctypes.c_char_p, _p)
 _declare("tv_npy_save", _int, ctypes.c_char_p, _p, _p)
 
 
@@ -78,7 +79,14 @@ class MemoryOptions(ctypes.Structure):
 class NpyOptions(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("map", _int), ("require_map", ctypes.c_bool),
                 ("void2_is_bf16", ctypes.c_bool), ("device", ctypes.c_int32), ("is_mapped", _p),
-                ("layout", _p)]
+                ("layout", _p), ("advice", _int), ("slice", ctypes.c_char_p), ("n_index", _int), ("index", _p),
+                ("field", ctypes.c_char_p), ("dtype", _int), ("refuse", ctypes.c_uint), ("report", _p),
+                ("out", _p), ("capacity", _i64), ("progress", _p), ("progress_user", _p)]
+
+
+class NpySaveOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("durable", ctypes.c_bool), ("order", _int),
+                ("big_endian", ctypes.c_bool), ("progress", _p), ("progress_user", _p)]
 
 
 class Constraint(ctypes.Structure):
@@ -93,7 +101,8 @@ class VariableOptions(ctypes.Structure):
 
 
 def npy_options(**fields):
-    return ctypes.byref(NpyOptions(size=ctypes.sizeof(NpyOptions), device=-1, **fields))
+    fields = {"device": -1, "dtype": -1, "refuse": 5, **fields}
+    return ctypes.byref(NpyOptions(size=ctypes.sizeof(NpyOptions), **fields))
 
 
 def sizes(values):

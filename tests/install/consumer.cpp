@@ -1,7 +1,9 @@
 // A program outside the tree, in C++17. It uses every macro of the public headers once, since a
 // macro that is right in C need not be in C++; ./dev lint sees that none is forgotten.
 #include <tensorvar/tensorvar.h>
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 static bool scalars_work() {
   tv_tensor *all[] = {tv_scalar(true), tv_scalar(1),   tv_scalar(1L),
@@ -320,6 +322,48 @@ static bool files_work() {
   return layout.rank == 1 && tv_format(x, TV_STR, text, sizeof text) == 7;
 }
 
+static bool streams_work() {
+  struct {
+    char bytes[256];
+    int64_t n, at;
+  } file = {{0}, 0, 0};
+  using stream = decltype(file);
+  const auto write = [](void *user, const void *bytes, int64_t n) {
+    stream *const to = static_cast<stream *>(user);
+    std::memcpy(to->bytes + to->n, bytes, static_cast<size_t>(n));
+    to->n += n;
+    return true;
+  };
+  const auto read = [](void *user, void *out, int64_t n) {
+    stream *const from = static_cast<stream *>(user);
+    n = std::min(n, from->n - from->at);
+    std::memcpy(out, from->bytes + from->at, static_cast<size_t>(n));
+    from->at += n;
+    return n;
+  };
+  const auto go_on = [](void *, int64_t done, int64_t total) { return done <= total; };
+  float out[1];
+  tv_npy_options load = TV_NPY_OPTIONS;
+  tv_cast_report lost = TV_CAST_REPORT;
+  const tv_index last = TV_RANGE(1, 2, 1);
+  load.index = &last;
+  load.n_index = 1;
+  load.dtype = TV_F32;
+  load.refuse = TV_REFUSE_ANY_LOSS;
+  load.report = &lost;
+  load.out = out;
+  load.capacity = sizeof out;
+  load.progress = go_on;
+  std::FILE *scratch = std::tmpfile();
+  const bool is_written =
+      tv_npy_write_callback(write, &file, "memory", tv_ones(TV_F64, TV_SHAPE(2)), nullptr) ==
+          TV_OK &&
+      tv_npy_write_fd(fileno(scratch), "scratch", tv_ones(TV_F64, TV_SHAPE(2)), nullptr) == TV_OK;
+  std::fclose(scratch);
+  return is_written && tv_npy_read_callback(read, &file, "memory", &load) && out[0] == 1 &&
+         lost.first == -1;
+}
+
 static bool archives_work() {
   tv_npz_options open = TV_NPZ_OPTIONS;
   tv_npz_save_options save = TV_NPZ_SAVE_OPTIONS;
@@ -338,6 +382,23 @@ static bool archives_work() {
   tv_npz_release(z);
   std::remove("consumer.npz");
   return is_right;
+}
+
+static bool rows_are_appended() {
+  tv_npy_writer_options options = TV_NPY_WRITER_OPTIONS;
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  const char *path = "consumer_rows.npy";
+  options.durable = false;
+  options.start = TV_NPY_REPLACE;
+  tv_npy_writer *w = tv_npy_writer_open(path, TV_F32, TV_SHAPE(2), &options);
+  const bool is_right = tv_npy_writer_append(w, tv_ones(TV_F32, TV_SHAPE(3, 2))) == TV_OK &&
+                        tv_npy_writer_count(w) == 3 && tv_npy_writer_sync(w) == TV_OK &&
+                        tv_npy_writer_layout(w, &layout) == TV_OK && layout.shape[0] == 3;
+  tv_npy_writer_close(w);
+  w = tv_npy_writer_open(path, TV_DTYPE_NONE, TV_ROWS_OF_FILE, nullptr);
+  const bool goes_on = tv_npy_writer_count(w) == 3 && tv_npy_writer_close(w) == TV_OK;
+  std::remove(path);
+  return is_right && goes_on;
 }
 
 static bool safetensors_work() {
@@ -416,7 +477,8 @@ int main() {
                         options_work() & training_works() & averages_work() & lbfgs_works() &
                         masks_work() & moments_work() & rows_work() & writes_work() &
                         constraints_work() & own_ops_work() & norm_works() & files_work() &
-                        archives_work() & safetensors_work() & checkpoints_work();
+                        streams_work() & archives_work() & safetensors_work() & checkpoints_work() &
+                        rows_are_appended();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
