@@ -24,7 +24,7 @@ library=$(files 'src/*.c' 'src/*.h' 'src/*.def')
   rule 'fast-math' "$(grep -nE -- '-O[f]ast|-ff[a]st-math|-funs[a]fe-math' $sources CMakePresets.json || true)"
   rule 'a path of one machine' \
     "$(git grep -nIE '(^|[^A-Za-z0-9_.])/(work|root|home/[a-z]+)/' -- . ':!cmake/lint.sh' || true)"
-  rule 'no SPDX line' "$(grep -L 'SPDX-License-Identifier: MIT' $(files 'src/*.c' 'src/*.h' 'include/*.h'))"
+  rule 'no SPDX line' "$(grep -L 'SPDX-License-Identifier: MIT' $(files 'src/*.c' 'src/*.h' 'include/*.h' 'tool/*.c' 'tool/*.h'))"
 }
 
 # One list of sources and of headers, and it is whole.

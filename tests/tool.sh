@@ -87,3 +87,8 @@ else
   gives 0 plot "$x" all.png --histogram --bins 17
 fi
 gives 2 plot "$x" none.png
+
+gives 0 bench "$y" --runs 2 --scratch .
+has 'of memcpy'
+gives 3 bench "$y" --scratch ./none
+[ -z "$(find . -name 'tensorvar-bench*')" ]

@@ -67,8 +67,9 @@ static void help_all(void) {
 }
 
 static void help_of(command c) {
-  printf("usage: tensorvar %s [OPTION...] %s\n\n%s.\n\n", commands[c].name, commands[c].files,
-         commands[c].summary);
+  const char *summary = commands[c].summary;
+  printf("usage: tensorvar %s [OPTION...] %s\n\n%c%s.\n\n", commands[c].name, commands[c].files,
+         summary[0] - 'a' + 'A', summary + 1);
   for (int o = 0; o < OPTION_COUNT; o++) {
     if (!(options[o].commands & 1u << c)) continue;
     char left[48];

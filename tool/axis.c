@@ -33,9 +33,10 @@ axis axis_new(double low, double high, int most, bool of_integers) {
   const int digits = (int)fmax(1, floor(log10(largest)) - floor(log10(step) + 1e-9) + 1);
   const bool is_plain = (largest < 1e6 || (of_integers && largest < 1e9)) && step >= 1e-5;
   const int places = (int)fmax(0, -floor(log10(step) + 1e-9));
-  for (double k = ceil(low / step - 1e-9); k * step <= high + step * 1e-9 && a.n < MOST_TICKS;
-       k++) {
-    const double at = k == 0 ? 0 : k * step;
+  const double first = ceil(low / step - 1e-9);
+  while (a.n < MOST_TICKS) {
+    const double k = first + a.n, at = k == 0 ? 0 : k * step;
+    if (at > high + step * 1e-9) break;
     a.at[a.n] = at;
     if (is_plain) {
       snprintf(a.labels[a.n], LABEL_SIZE, "%.*f", places, at);

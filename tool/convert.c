@@ -86,13 +86,18 @@ static int convert_one(conversion *c, int64_t i) {
   const int64_t at = source_at(&c->from, i);
   tv_scope scope;
   tv_scope_begin(&scope);
-  tv_tensor *x = source_take(&c->from, at, c->a);
-  c->names[i] = source_name(&c->from, at);
-  c->dtypes[i] = tv_tensor_dtype(x);
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  tv_npy_options options = source_options(c->a);
+  options.slice = c->a->options[OPTION_slice];
+  options.map = TV_NPY_MAP; /* where nothing has to be converted */
+  options.layout = &layout;
+  options.dtype = c->dtype;
+  options.refuse = c->refuse;
+  options.report = &c->reports[i];
   c->reports[i] = (tv_cast_report)TV_CAST_REPORT;
-  if (x && c->dtype != TV_DTYPE_NONE && c->dtype != c->dtypes[i]) {
-    x = tv_cast_checked(x, c->dtype, c->refuse, &c->reports[i]);
-  }
+  tv_tensor *x = source_read(&c->from, at, &options);
+  c->names[i] = source_name(&c->from, at);
+  c->dtypes[i] = layout.dtype;
   tv_scope_keep(x);
   c->tensors[i] = x;
   int status = 0;

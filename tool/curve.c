@@ -125,7 +125,7 @@ static void draw(plot *f, const curve *c) {
 
 bool draw_curve(plot *f) {
   plot_layout(f, 12 * f->p.scale);
-  curve c = {.f = f, .n = tv_tensor_size(f->x)};
+  curve c = {.f = f, .n = view_size(&f->v)};
   c.n_places = c.n <= 2 * (int64_t)f->area.width ? c.n : f->area.width;
   f->across = c.n_places, f->down = 1;
   c.places = need((size_t)c.n_places * sizeof *c.places);
@@ -134,7 +134,7 @@ bool draw_curve(plot *f) {
     c.places[i].most = -HUGE_VAL;
   }
   rows r;
-  rows_begin(&r, f->x, f->part);
+  rows_begin_view(&r, &f->v, f->part, false);
   const bool is_read = rows_each(&r, TV_F64, take, &c);
   if (is_read) draw(f, &c);
   free(c.places);

@@ -107,21 +107,21 @@ static tv_dtype common(tv_dtype a, tv_dtype b) {
   }
 }
 
-static bool is_same_shape(tv_tensor *a, tv_tensor *b) {
-  const int rank = tv_tensor_rank(a);
-  return rank == tv_tensor_rank(b) &&
-         !memcmp(tv_tensor_shape(a), tv_tensor_shape(b), (size_t)rank * sizeof(int64_t));
+static bool is_same_shape(const view *a, const view *b) {
+  return a->rank == b->rank && !memcmp(a->shape, b->shape, (size_t)a->rank * sizeof(int64_t));
 }
 
 /* False after a failure, or a signal. */
-static bool compare(comparison *c, tv_tensor *a, tv_tensor *b) {
-  const tv_dtype wide = common(tv_tensor_dtype(a), tv_tensor_dtype(b));
-  const int64_t bytes = tv_tensor_bytes(a) + tv_tensor_bytes(b), size = tv_tensor_size(a);
-  const bool is_plain = tv_tensor_is_contiguous(a) && tv_tensor_is_contiguous(b);
+static bool compare(comparison *c, view *a, view *b) {
+  const tv_dtype wide = common(a->dtype, b->dtype);
+  const int64_t bytes = view_size(a) * (tv_dtype_size(a->dtype) + tv_dtype_size(b->dtype));
+  /* Both one element a row, in C order, or both rows of the first axis. */
+  const bool is_plain =
+      a->x && b->x && tv_tensor_is_contiguous(a->x) && tv_tensor_is_contiguous(b->x);
   rows x, y;
-  rows_begin(&x, is_plain ? in_one_row(a) : a, PART_NONE);
-  rows_begin(&y, is_plain ? in_one_row(b) : b, PART_NONE);
-  c->n = size;
+  rows_begin_view(&x, a, PART_NONE, is_plain);
+  rows_begin_view(&y, b, PART_NONE, is_plain);
+  c->n = view_size(a);
   while (x.at < x.n) {
     const int64_t from = x.at;
     if (!progress_told(NULL, bytes / x.n * from, bytes / x.n * x.n)) return false;
@@ -139,22 +139,15 @@ static bool compare(comparison *c, tv_tensor *a, tv_tensor *b) {
 
 typedef struct {
   const char *name; /* NULL for arrays without one */
-  tv_tensor *a, *b;
+  view a, b;
   comparison c;
   bool same_shape, same_dtype;
 } pair;
 
-/* The element at a position of x, in host memory; NULL after a failure. */
-static const void *element_at(tv_tensor *x, const int64_t *index) {
-  tv_index at[TV_MAX_RANK];
-  for (int k = 0; k < tv_tensor_rank(x); k++) at[k] = (tv_index)TV_AT(index[k]);
-  return host_data(tv_slice_with(x, tv_tensor_rank(x), at));
-}
-
-static void json_side(const char *key, tv_tensor *x) {
+static void json_side(const char *key, const view *v) {
   json_key(key), json_open('{');
-  json_key("dtype"), json_text(tv_dtype_name(tv_tensor_dtype(x)));
-  json_key("shape"), json_shape(tv_tensor_rank(x), tv_tensor_shape(x));
+  json_key("dtype"), json_text(tv_dtype_name(v->dtype));
+  json_key("shape"), json_shape(v->rank, v->shape);
   json_close('}');
 }
 
@@ -162,21 +155,22 @@ static void json_pair(const pair *p, bool is_equal) {
   json_open('{');
   json_key("name"), json_text(p->name);
   json_key("equal"), json_bool(is_equal);
-  json_side("a", p->a);
-  json_side("b", p->b);
+  json_side("a", &p->a);
+  json_side("b", &p->b);
   if (p->same_shape) {
     json_key("count"), json_int(p->c.n);
     json_key("different"), json_int(p->c.n_different);
     json_key("largest_distance"), json_real(p->c.most, false);
     if (p->c.worst >= 0) {
       int64_t index[TV_MAX_RANK];
-      index_of(p->c.worst, tv_tensor_rank(p->a), tv_tensor_shape(p->a), index);
-      const void *x = element_at(p->a, index), *y = element_at(p->b, index);
+      index_of(p->c.worst, p->a.rank, p->a.shape, index);
+      const void *x = host_data(view_element(&p->a, index));
+      const void *y = host_data(view_element(&p->b, index));
       json_key("worst"), json_open('{');
-      json_key("index"), json_shape(tv_tensor_rank(p->a), index);
+      json_key("index"), json_shape(p->a.rank, index);
       if (x && y) {
-        json_key("a"), json_element(x, tv_tensor_dtype(p->a), 0);
-        json_key("b"), json_element(y, tv_tensor_dtype(p->b), 0);
+        json_key("a"), json_element(x, p->a.dtype, 0);
+        json_key("b"), json_element(y, p->b.dtype, 0);
       }
       json_key("absolute"), json_real(p->c.distance, false);
       json_key("relative"), json_real(p->c.relative, false);
@@ -191,38 +185,34 @@ static void print_pair(const pair *p) {
   char absolute[NUMBER_SIZE], relative[NUMBER_SIZE], lead[256] = "";
   if (p->name) snprintf(lead, sizeof lead, "%.250s: ", safe(p->name));
   if (!p->same_dtype) {
-    printf("%sdtypes are %s and %s\n", lead, tv_dtype_name(tv_tensor_dtype(p->a)),
-           tv_dtype_name(tv_tensor_dtype(p->b)));
+    printf("%sdtypes are %s and %s\n", lead, tv_dtype_name(p->a.dtype), tv_dtype_name(p->b.dtype));
   }
   if (!p->same_shape) {
-    printf("%sshapes are %s and %s\n", lead,
-           shape_text(tv_tensor_rank(p->a), tv_tensor_shape(p->a), text),
-           shape_text(tv_tensor_rank(p->b), tv_tensor_shape(p->b), other));
+    printf("%sshapes are %s and %s\n", lead, shape_text(p->a.rank, p->a.shape, text),
+           shape_text(p->b.rank, p->b.shape, other));
     return;
   }
   if (p->c.worst < 0) return;
   int64_t index[TV_MAX_RANK];
-  index_of(p->c.worst, tv_tensor_rank(p->a), tv_tensor_shape(p->a), index);
-  const void *x = element_at(p->a, index), *y = element_at(p->b, index);
+  index_of(p->c.worst, p->a.rank, p->a.shape, index);
+  const void *x = host_data(view_element(&p->a, index));
+  const void *y = host_data(view_element(&p->b, index));
   if (!x || !y) return;
   printf("%s%" PRId64 " of %" PRId64
          " elements differ; worst at %s: %s and %s, absolute %s, relative %s\n",
-         lead, p->c.n_different, p->c.n, index_text(tv_tensor_rank(p->a), index, text),
-         element_text(x, tv_tensor_dtype(p->a), 0, x_text),
-         element_text(y, tv_tensor_dtype(p->b), 0, y_text),
+         lead, p->c.n_different, p->c.n, index_text(p->a.rank, index, text),
+         element_text(x, p->a.dtype, 0, x_text), element_text(y, p->b.dtype, 0, y_text),
          number_text(p->c.distance, false, absolute), number_text(p->c.relative, false, relative));
 }
 
 static int diff_pair(const source *a, int64_t at_a, const source *b, int64_t at_b,
                      const arguments *args, const comparison *start, const char *name) {
   pair p = {.name = name, .c = *start};
-  p.a = source_take(a, at_a, args);
-  if (!p.a) return library_trouble(a->path);
-  p.b = source_take(b, at_b, args);
-  if (!p.b) return library_trouble(b->path);
-  p.same_shape = is_same_shape(p.a, p.b);
-  p.same_dtype = tv_tensor_dtype(p.a) == tv_tensor_dtype(p.b);
-  if (p.same_shape && !compare(&p.c, p.a, p.b)) return library_trouble(a->path);
+  if (!view_open(&p.a, a, at_a, args)) return library_trouble(a->path);
+  if (!view_open(&p.b, b, at_b, args)) return library_trouble(b->path);
+  p.same_shape = is_same_shape(&p.a, &p.b);
+  p.same_dtype = p.a.dtype == p.b.dtype;
+  if (p.same_shape && !compare(&p.c, &p.a, &p.b)) return library_trouble(a->path);
   const bool is_equal =
       p.same_shape && p.c.n_different == 0 && (p.same_dtype || !given(args, OPTION_same_dtype));
   if (given(args, OPTION_json)) {

@@ -43,7 +43,8 @@ static element element_of(const void *elements, tv_dtype dtype, int64_t i) {
       e.i = ((const uint8_t *)elements)[i] != 0;
       break;
     case TV_I8:
-      e.i = ((const int8_t *)elements)[i];
+      e.u = ((const uint8_t *)elements)[i];
+      e.i = (int64_t)e.u - (e.u < 128 ? 0 : 256);
       break;
     case TV_I16:
       e.i = ((const int16_t *)elements)[i];

@@ -52,7 +52,7 @@ const char *library_text(const char *path) {
 /* A phrase of the library's, and the option that answers it. */
 static const char *hint(const char *text) {
   static const char *const hints[][2] = {
-      {"structured", "--field NAME takes one field of a structured file"},
+      {"ask for a field", "--field NAME takes one"},
       {"if this is bfloat16", "--bf16 reads it as bfloat16"},
   };
   for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {

@@ -99,7 +99,7 @@ static void draw_cells(plot *f, const grid *g) {
 }
 
 bool draw_heat(plot *f) {
-  const int64_t *shape = tv_tensor_shape(f->x);
+  const int64_t *shape = f->v.shape;
   grid g = {.f = f, .rows = shape[0], .columns = shape[1]};
   const int right = (10 + 12 + 7 + 6) * f->p.scale + plot_label_width(f);
   plot_layout(f, right);
@@ -110,7 +110,7 @@ bool draw_heat(plot *f) {
   g.sums = need(cells * sizeof *g.sums);
   g.counts = need(cells * sizeof *g.counts);
   rows r;
-  rows_begin(&r, f->x, f->part);
+  rows_begin_view(&r, &f->v, f->part, false);
   const bool is_read = rows_each(&r, TV_F64, take, &g);
   if (is_read) {
     colour_range(f, &g);

@@ -69,7 +69,7 @@ static void draw(plot *f) {
 bool draw_histogram(plot *f) {
   plot_layout(f, 12 * f->p.scale);
   rows r;
-  rows_begin(&r, in_one_row(f->x), f->part);
+  rows_begin_view(&r, &f->v, f->part, true);
   counting c = {f, r.row};
   if (!rows_each(&r, TV_F64, take_range, &c)) return false;
   plot_range(f);

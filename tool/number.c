@@ -15,7 +15,9 @@ const char *number_text(double value, bool is_single, char text[NUMBER_SIZE]) {
     const double back = is_single ? (double)strtof(text, NULL) : strtod(text, NULL);
     if (back == value) break;
   }
-  if (!text[strcspn(text, ".en")]) strcat(text, ".0"); /* a real number, and -0.0 keeps its sign */
+  /* A real number has a point, and -0.0 keeps its sign. */
+  const size_t n = strlen(text);
+  if (n == strcspn(text, ".en")) snprintf(text + n, NUMBER_SIZE - n, ".0");
   return text;
 }
 

@@ -110,8 +110,8 @@ static int choose_kind(const arguments *a, plot *f, const char *label) {
   if (given(a, OPTION_histogram)) return HISTOGRAM;
   int64_t axes[TV_MAX_RANK];
   int n = 0;
-  const int rank = tv_tensor_rank(f->x);
-  const int64_t *shape = tv_tensor_shape(f->x);
+  const int rank = f->v.rank;
+  const int64_t *shape = f->v.shape;
   for (int k = 0; k < rank; k++) {
     if (shape[k] == 1 && rank - n > 1) axes[n++] = k;
   }
@@ -123,7 +123,12 @@ static int choose_kind(const arguments *a, plot *f, const char *label) {
         safe(label), shape_text(rank, shape, text));
     return -1;
   }
-  if (n) f->x = tv_squeeze(f->x, n, axes);
+  if (n) {
+    f->v.x = tv_squeeze(view_whole(&f->v), n, axes);
+    if (!f->v.x) return -1;
+    f->v.rank = left;
+    memcpy(f->v.shape, tv_tensor_shape(f->v.x), (size_t)left * sizeof *f->v.shape);
+  }
   return left == 2 ? HEAT : CURVE;
 }
 
@@ -167,7 +172,7 @@ static void print_plot(const plot *f, kind k, const char *path) {
   if (f->n_nan) printf(", %" PRId64 " NaN in pink", f->n_nan);
   if (f->n_inf) printf(", %" PRId64 " infinite", f->n_inf);
   putchar('\n');
-  const bool is_mean = k == HEAT && f->across * f->down < tv_tensor_size(f->x);
+  const bool is_mean = k == HEAT && f->across * f->down < view_size(&f->v);
   if (k == HEAT) {
     printf("  colours from %s to %s%s\n", number_text(f->low, false, low),
            number_text(f->high, false, high), is_mean ? ", each a mean of its elements" : "");
@@ -176,22 +181,20 @@ static void print_plot(const plot *f, kind k, const char *path) {
 
 static int plot_one(const source *s, int64_t at, const arguments *a, plot *f) {
   char text[SHAPE_SIZE];
-  f->x = source_take(s, at, a);
-  if (!f->x) return library_trouble(s->path);
+  if (!view_open(&f->v, s, at, a)) return library_trouble(s->path);
   const char *label = source_label(s, at);
-  const int p = part_wanted(a, tv_tensor_dtype(f->x), label);
+  const int p = part_wanted(a, f->v.dtype, label);
   if (p < 0) return EXIT_USAGE;
   f->part = (part)p;
-  if (tv_tensor_size(f->x) == 0) {
+  if (view_size(&f->v) == 0) {
     return trouble("%s: no elements to draw: shape %s", safe(label),
-                   shape_text(tv_tensor_rank(f->x), tv_tensor_shape(f->x), text));
+                   shape_text(f->v.rank, f->v.shape, text));
   }
   const char *slash = strrchr(label, '/');
   snprintf(f->title, sizeof f->title, "%.255s: %s %s", slash ? slash + 1 : label,
-           tv_dtype_name(tv_tensor_dtype(f->x)),
-           shape_text(tv_tensor_rank(f->x), tv_tensor_shape(f->x), text));
+           tv_dtype_name(f->v.dtype), shape_text(f->v.rank, f->v.shape, text));
   const int k = choose_kind(a, f, label);
-  if (k < 0) return EXIT_USAGE;
+  if (k < 0) return tv_error() ? library_trouble(s->path) : EXIT_USAGE;
   const bool is_drawn = k == HEAT ? draw_heat(f) : k == CURVE ? draw_curve(f) : draw_histogram(f);
   if (!is_drawn) return library_trouble(s->path);
   const char *path = a->files[1];

@@ -8,7 +8,7 @@
 #include "rows.h"
 
 typedef struct plot {
-  tv_tensor *x; /* what is drawn */
+  view v; /* what is drawn */
   part part;
   char title[SHAPE_SIZE + 300];
   bool has_range; /* low and high are asked for; else they are found */

@@ -172,7 +172,7 @@ static double at_rank(const search *s, const int64_t *sorted, int64_t rank) {
 
 bool quantiles(rows *r, int64_t count_all, int n, const double *at, double *values) {
   search s = {0};
-  int64_t sorted[MOST_RANKS];
+  int64_t sorted[MOST_RANKS] = {0};
   for (int i = 0; i < n; i++) values[i] = (double)NAN;
   if (count_all == 0 || n == 0) return true;
   const double last = (double)(count_all - 1);

@@ -5,12 +5,16 @@
 #include <tensorvar/tensorvar.h>
 
 #include "arguments.h"
+#include "view.h"
 
 /** What of complex elements is looked at. */
 typedef enum part { PART_NONE, PART_ABS, PART_REAL, PART_IMAG } part;
 
 typedef struct rows {
-  tv_tensor *x; /* borrowed */
+  const view *v; /* borrowed; NULL: rows of x */
+  tv_tensor *x;
+  int axis; /* of v, along which rows are taken */
+  tv_dtype dtype;
   part part;
   int64_t n, at, step; /* rows in all, passed, and in a piece */
   int64_t row;         /* elements in a row */
@@ -19,6 +23,10 @@ typedef struct rows {
 /** Begin at the first row of x; an array without axes is a row of one element. */
 void rows_begin(rows *r, tv_tensor *x, part p);
 
+/** Begin at the first row of a view. `any_order`: the elements may come in any order, and then each
+ *  row has one element where that can be. */
+void rows_begin_view(rows *r, view *v, part p, bool any_order);
+
 /** The next piece, [rows, ...], as `dtype`; NULL at the end, and after a failure. */
 tv_tensor *rows_next(rows *r, tv_dtype dtype);
 
@@ -26,10 +34,6 @@ tv_tensor *rows_next(rows *r, tv_dtype dtype);
  *  failure, or where a signal asked to stop. */
 bool rows_each(rows *r, tv_dtype dtype,
                void (*take)(void *user, const void *elements, int64_t n_rows), void *user);
-
-/** The elements of x along one axis, in the order in which they lie, if they lie without gaps; else
- *  x. For what does not depend on their order. */
-tv_tensor *in_one_row(tv_tensor *x);
 
 /** --part of the command line, for elements of `dtype`. -1 after a message: complex without a part,
  *  or no such part. */

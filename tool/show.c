@@ -35,15 +35,25 @@ static int show_json(const source *s, int64_t at, tv_tensor *x) {
   return 0;
 }
 
-/* The first rows; all of an array without axes. */
-static tv_tensor *rows_of(tv_tensor *x, int64_t n) {
+/* The first rows, of which alone the file is read where that can be; all of an array without axes.
+ */
+static tv_tensor *first_rows(const source *s, int64_t at, const arguments *a, int64_t n) {
   const tv_index first[] = {TV_RANGE(0, n, 1)};
-  return tv_tensor_rank(x) ? tv_slice_with(x, 1, first) : x;
+  tv_npy_options options = source_options(a);
+  tv_npy_layout layout = TV_NPY_LAYOUT;
+  if (s->stream >= 0 || given(a, OPTION_slice)) {
+    tv_tensor *x = source_take(s, at, a);
+    return tv_tensor_rank(x) ? tv_slice_with(x, 1, first) : x;
+  }
+  if (source_layout(s, at, &options, &layout)) return NULL;
+  options.map = TV_NPY_MAP;
+  options.n_index = layout.rank ? 1 : 0;
+  options.index = first;
+  return source_read(s, at, &options);
 }
 
 static int show_rows(const source *s, int64_t at, const arguments *a, int64_t n_rows) {
-  tv_tensor *x = source_take(s, at, a);
-  if (n_rows >= 0) x = rows_of(x, n_rows);
+  tv_tensor *x = n_rows < 0 ? source_take(s, at, a) : first_rows(s, at, a, n_rows);
   if (!x) return library_trouble(s->path);
   if (given(a, OPTION_json)) return show_json(s, at, x);
   if (a->n_files > 1 || source_count(s) > 1) printf("%s:\n", safe(source_label(s, at)));

@@ -163,8 +163,8 @@ tv_tensor *source_read(const source *s, int64_t at, const tv_npy_options *option
 tv_tensor *source_take(const source *s, int64_t at, const arguments *a) {
   tv_npy_options options = source_options(a);
   options.map = TV_NPY_MAP;
-  tv_tensor *x = source_read(s, at, &options);
-  return a->options[OPTION_slice] ? tv_slice(x, a->options[OPTION_slice]) : x;
+  options.slice = a->options[OPTION_slice];
+  return source_read(s, at, &options);
 }
 
 static bool is_final(int status) { return status == EXIT_USAGE || stop_signal(); }

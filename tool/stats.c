@@ -14,7 +14,7 @@
 #include "quantiles.h"
 #include "rows.h"
 #include "run.h"
-#include "source.h"
+#include "view.h"
 
 typedef struct {
   moments *columns; /* n of them; one of all elements */
@@ -209,11 +209,10 @@ static int stats_one(const source *from, int64_t at, const arguments *a) {
   summary s;
   int64_t axis;
   if (!read_summary(a, &s, &axis)) return EXIT_USAGE;
-  tv_tensor *x = source_take(from, at, a);
-  if (!x) return library_trouble(from->path);
-  const int rank = tv_tensor_rank(x);
-  const int64_t *shape = tv_tensor_shape(x);
-  s.dtype = tv_tensor_dtype(x);
+  view v;
+  if (!view_open(&v, from, at, a)) return library_trouble(from->path);
+  const int rank = v.rank;
+  s.dtype = v.dtype;
   const int p = part_wanted(a, s.dtype, source_label(from, at));
   if (p < 0) return EXIT_USAGE;
   if (p && s.dtype == TV_C128) s.dtype = TV_F64;
@@ -221,7 +220,6 @@ static int stats_one(const source *from, int64_t at, const arguments *a) {
   const bool by_column = given(a, OPTION_axis);
   int64_t columns[TV_MAX_RANK];
   int n_axes = 0;
-  tv_tensor *ordered = in_one_row(x);
   if (by_column) {
     if (axis < -rank || axis >= rank) {
       return usage("--axis: found %" PRId64 ", but %s has %d axes", axis,
@@ -230,26 +228,29 @@ static int stats_one(const source *from, int64_t at, const arguments *a) {
     if (axis < 0) axis += rank;
     for (int k = 0; k < rank; k++) {
       if (k == axis) continue;
-      columns[n_axes++] = shape[k];
-      s.n *= shape[k];
+      columns[n_axes++] = v.shape[k];
+      s.n *= v.shape[k];
     }
-    ordered = axis_first(x, axis);
   }
   rows r;
-  rows_begin(&r, ordered, (part)p);
+  if (by_column && axis > 0) {
+    rows_begin(&r, axis_first(view_whole(&v), axis), (part)p);
+  } else {
+    rows_begin_view(&r, &v, (part)p, !by_column);
+  }
   const int status = tv_error() ? library_trouble(from->path) : summarise(&s, &r, from->path);
   if (!status && given(a, OPTION_json)) {
     json_open('{');
     json_key("file"), json_text(from->path);
     if (source_name(from, at)) json_key("name"), json_text(source_name(from, at));
-    json_key("dtype"), json_text(tv_dtype_name(tv_tensor_dtype(x)));
-    json_key("shape"), json_shape(rank, shape);
+    json_key("dtype"), json_text(tv_dtype_name(v.dtype));
+    json_key("shape"), json_shape(rank, v.shape);
     json_summary(&s, n_axes, columns);
     json_close('}');
   } else if (!status) {
     char text[SHAPE_SIZE];
-    printf("%s: %s %s\n", safe(source_label(from, at)), tv_dtype_name(tv_tensor_dtype(x)),
-           shape_text(rank, shape, text));
+    printf("%s: %s %s\n", safe(source_label(from, at)), tv_dtype_name(v.dtype),
+           shape_text(rank, v.shape, text));
     if (by_column) {
       print_columns(&s, n_axes, columns);
     } else {

@@ -3,7 +3,11 @@
 
 import json
 import os
+import pathlib
+import pty
+import signal
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -449,7 +453,7 @@ def test_convert_is_astype(dtype, to):
     if dtype.startswith("complex") and not to.startswith(("complex", "bool")):
         assert "complex" in refused("convert", "x.npy", "y.npy", "--dtype", to, "--lossy", status=3)
         return
-    told = one("convert", "x.npy", "y.npy", "--dtype", to, "--lossy")
+    told = one("convert", "x.npy", "y.npy", "--dtype", to, "--lossy", "--no-sync")
     wanted = x.astype(to)
     back = wanted.astype(dtype)
     np.save("z.npy", wanted)
@@ -572,3 +576,155 @@ def test_concat_of_other_shapes():
     np.testing.assert_array_equal(np.load("out.npz")["both"], np.r_[np.zeros((2, 4)), np.ones((2, 4))])
     assert "c.npz holds 2 arrays; c.npz:NAME takes one" in refused("concat", "out.npy", "b.npy", "c.npz", status=2)
     refused("concat", "out.npy", "a.npy", "--axis", "7", status=3)
+
+
+# Structured files, bytes behind ------------------------------------------------------------------
+
+def test_fields_of_structured_files():
+    x = np.zeros(4, [("id", "<i4"), ("pos", [("x", "<f4"), ("y", ">f8")]), ("v", ">i2", (2,))])
+    x["id"], x["pos"]["y"], x["v"] = range(4), [0.5, 1.5, np.nan, 2], np.arange(8).reshape(4, 2)
+    np.save("x.npy", x)
+    for command in ("info", "show", "stats"):
+        message = refused(command, "x.npy", status=3)
+        assert "'id', 'pos', 'v'" in message and "hint: --field NAME takes one" in message
+    assert "there is no field 'idd'" in refused("show", "x.npy", "--field", "idd", status=3)
+    told = one("info", "x.npy", "--field", "pos.y")
+    assert (told["dtype"], told["shape"], told["record_bytes"], told["field_offset"]) == ("float64", [4], 20, 8)
+    assert one("show", "x.npy", "--field", "v")["data"] == x["v"].tolist()
+    assert one("show", "x.npy", "--field", "v", "--slice", "1:3, 1")["data"] == x["v"][1:3, 1].tolist()
+    check_stats(one("stats", "x.npy", "--field", "pos.y"), figures_of(x["pos"]["y"]))
+    run("convert", "x.npy", "y.npy", "--field", "id", "--dtype", "int16")
+    np.testing.assert_array_equal(np.load("y.npy"), x["id"].astype(np.int16), strict=True)
+
+
+def test_bytes_behind_the_array():
+    np.save("x.npy", np.zeros(2))
+    with open("x.npy", "ab") as file:
+        file.write(b"tail")
+    assert one("info", "x.npy")["behind"] == 4
+    assert ", and 4 bytes behind" in run("info", "x.npy").stdout
+
+
+# bench -------------------------------------------------------------------------------------------
+
+def test_bench():
+    np.save("x.npy", np.zeros((500, 100)))
+    os.mkdir("scratch")
+    told = one("bench", "x.npy", "--runs", 3, "--scratch", "scratch")
+    assert told["bytes"] == 400000 and told["runs"] == 3 and not os.listdir("scratch")
+    for work in ("memcpy", "read", "write", "open", "load", "map", "save"):
+        assert told[work]["seconds"] > 0
+    assert told["load"]["of_memcpy"] > 0 and told["save"]["of_write"] > 0
+    lines = run("bench", "x.npy", "--runs", 1).stdout.splitlines()
+    assert lines[0] == "x.npy: 390.62 KiB, median of 1 runs" and len(lines) == 8
+    np.savez("x.npz", a=np.zeros(3), b=np.zeros(3))
+    assert "x.npz holds 2 arrays" in refused("bench", "x.npz", status=2)
+    assert one("bench", "x.npz:b", "--runs", 1)["bytes"] == 24
+    assert "No such file or directory" in refused("bench", "x.npy", "--scratch", "none", status=3)
+
+
+# Signals, progress -------------------------------------------------------------------------------
+
+def fed(words, between, **options):
+    """A run whose standard input pauses half way, where `between` is called with the process."""
+    process = subprocess.Popen([TOOL, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+    np.lib.format.write_array_header_1_0(process.stdin, {"descr": "<f8", "fortran_order": False, "shape": (1 << 22,)})
+    half = bytes(1 << 24)
+    try:
+        process.stdin.write(half)
+        process.stdin.flush()
+        between(process)
+        process.stdin.write(half)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    process.stdin = None
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_work_and_leaves_nothing(number, status):
+    def stop(process):
+        time.sleep(0.1)
+        process.send_signal(number)
+        time.sleep(0.1)
+
+    assert fed(["convert", "-", "out.npy", "--dtype", "f32"], stop, stderr=subprocess.PIPE) == (status, b"", b"")
+    assert os.listdir() == []
+
+
+def test_a_signal_stops_a_look_at_a_large_file():
+    with open("big.npy", "wb") as file:  # of zeros, which take no room on the disk
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 36,)})
+        file.truncate(file.tell() + (8 << 36))
+    for words in (("stats",), ("diff", "big.npy"), ("plot", "--histogram", "x.png")):
+        process = subprocess.Popen([TOOL, words[0], "big.npy", *words[1:]], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 130
+    assert os.listdir() == ["big.npy"]
+
+
+def test_progress_is_shown_on_a_terminal_alone():
+    def wait(_):
+        time.sleep(0.8)
+
+    assert fed(["stats", "-"], wait, stderr=subprocess.PIPE)[2] == b""
+    for options, shows in (([], True), (["--quiet"], False)):
+        ours, theirs = pty.openpty()
+        status, _, _ = fed(["stats", "-", *options], wait, stderr=theirs)
+        os.close(theirs)
+        text = b""
+        try:
+            while piece := os.read(ours, 4096):
+                text += piece
+        except OSError:  # the other side is closed
+            pass
+        os.close(ours)
+        assert status == 0 and (b"% [" in text) == shows, text
+        if shows:
+            assert text.endswith(b"\r") and b" GB/s" in text
+
+
+# README ------------------------------------------------------------------------------------------
+
+def test_the_readme_shows_what_is_printed():
+    root = pathlib.Path(__file__).parents[2]
+    os.symlink(root / "data", "data")
+    os.symlink(TOOL, "tensorvar")
+    shown = (root / "README.md").read_text().split("```console\n")[1].split("```")[0]
+    for part in shown.split("$ ")[1:]:
+        command, wanted = part.split("\n", 1)
+        if " plot " in command and b"without libpng" in subprocess.run(f"./{command}", shell=True, capture_output=True).stderr:
+            continue
+        done = subprocess.run(f"./{command}", shell=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.stdout == wanted, command
+
+
+# Large files that cannot be mapped ---------------------------------------------------------------
+
+@pytest.mark.parametrize("order", "CF")
+def test_large_swapped_files_are_read_in_pieces(order):
+    x = np.random.default_rng(3).normal(size=(9000, 1000)).round(6)
+    x[1234, 567] = np.nan
+    np.save("x.npy", np.asarray(x, order=order).astype(">f8"))
+    np.savez("y.npz", x=x)  # which NumPy does not align
+    y = x.copy()
+    y[8000, 3] += 1
+    np.save("y.npy", y)
+    check_stats(one("stats", "x.npy"), figures_of(x))
+    check_stats(one("stats", "y.npz"), figures_of(x))
+    check_stats(one("stats", "x.npy", "--axis", 0), figures_of(x, 0))
+    assert one("diff", "x.npy", "y.npz:x", "--equal-nan")["equal"]
+    (told,) = one("diff", "x.npy", "y.npy", "--equal-nan", status=1)["arrays"]
+    assert told["different"] == 1 and told["worst"]["index"] == [8000, 3] and told["worst"]["a"] == x[8000, 3]
+    assert run("head", "x.npy", "-n", 1).stdout == repr(x[:1]) + "\n"
+
+
+def test_a_large_swapped_file_takes_little_memory():
+    with open("x.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": ">f8", "fortran_order": False, "shape": (50000, 1000)})
+        file.truncate(file.tell() + 400_000_000)
+    for words in ("stats x.npy --quantiles none", "diff x.npy x.npy", "head x.npy"):
+        subprocess.run(f"ulimit -v 350000; exec {TOOL} {words}", shell=True, check=True, stdout=subprocess.DEVNULL)

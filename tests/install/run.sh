@@ -11,6 +11,12 @@ mkdir -p "$scratch/by-pkg-config"
 "$cmake" --install "$build" --prefix "$scratch/first" > "$scratch/install.log"
 mv "$scratch/first" "$scratch/prefix"
 
+if [ -x "$scratch/prefix/bin/tensorvar" ]; then
+  echo "the tool"
+  "$scratch/prefix/bin/tensorvar" --version
+  [ -f "$scratch/prefix/share/man/man1/tensorvar.1" ]
+fi
+
 echo "by find_package"
 generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$build/CMakeCache.txt")
 "$cmake" -S "$here" -B "$scratch/by-cmake" -G "$generator" -DCMAKE_PREFIX_PATH="$scratch/prefix" \
