@@ -552,16 +552,53 @@ def test_convert_keeps_the_old_file_when_the_disk_is_full():
 # concat ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
-def test_concat(axis):
-    a, b, c = sample("int16"), sample("float32"), sample("int8")
+@pytest.mark.parametrize("options", [(), ("--no-sync",), ("--order", "F"), ("--endian", "big")])
+def test_concat(axis, options):
+    a, b, c = sample("int16"), np.asfortranarray(sample("float32")), sample("int8").astype(">i2")
     for name, x in zip("abc", (a, b, c)):
         np.save(f"{name}.npy", x)
-    told = one("concat", "out.npy", "a.npy", "b.npy", "c.npy", "--axis", axis)
+    told = one("concat", "out.npy", "a.npy", "b.npy", "c.npy", "--axis", axis, *options)
     wanted = np.concatenate([a, b, c], axis)
-    np.testing.assert_array_equal(np.load("out.npy"), wanted, strict=True)
+    np.testing.assert_array_equal(np.load("out.npy"), wanted)
     assert told == {"file": "out.npy", "dtype": "float32", "shape": list(wanted.shape)}
+    if not options:
+        np.save("numpy.npy", wanted)
+        assert open("out.npy", "rb").read() == open("numpy.npy", "rb").read()
     run("concat", "a.npy", "a.npy", "a.npy", "--axis", axis)  # onto a file that it reads
     np.testing.assert_array_equal(np.load("a.npy"), np.concatenate([a, a], axis), strict=True)
+    assert sorted(set(os.listdir()) - {"numpy.npy"}) == ["a.npy", "b.npy", "c.npy", "out.npy"]
+
+
+@pytest.mark.parametrize("shapes", [[(0,), (3,)], [(0, 4), (0, 4)], [(5, 0), (3, 0)], [(1, 2, 1)] * 3, [(4,)]])
+def test_concat_of_odd_shapes(shapes):
+    for i, shape in enumerate(shapes):
+        np.save(f"{i}.npy", np.full(shape, i))
+    run("concat", "out.npy", *(f"{i}.npy" for i in range(len(shapes))))
+    np.testing.assert_array_equal(np.load("out.npy"), np.concatenate([np.full(s, i) for i, s in enumerate(shapes)]), strict=True)
+
+
+def test_concat_replaces_as_a_whole():
+    np.save("a.npy", np.zeros((1000, 100)))
+    with open("b.npy", "wb") as file:  # shorter than it says
+        file.write(open("a.npy", "rb").read()[:-100])
+    open("real.npy", "w").write("old")
+    os.chmod("real.npy", 0o640)
+    os.symlink("real.npy", "link.npy")
+    refused("concat", "link.npy", "a.npy", "b.npy", status=3)
+    limited = subprocess.run(f"ulimit -f 100; trap '' XFSZ; {TOOL} concat link.npy a.npy a.npy", shell=True, text=True, capture_output=True)
+    assert limited.returncode == 3 and limited.stderr.startswith("tensorvar: concat: link.npy: "), limited
+    assert open("real.npy").read() == "old"
+    run("concat", "link.npy", "a.npy", "a.npy")
+    assert os.path.islink("link.npy") and np.load("real.npy").shape == (2000, 100) and os.stat("real.npy").st_mode & 0o777 == 0o640
+    assert sorted(os.listdir()) == ["a.npy", "b.npy", "link.npy", "real.npy"]
+
+
+def test_concat_of_large_files_takes_little_memory():
+    with open("x.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": ">i4", "fortran_order": False, "shape": (50000, 1000)})
+        file.truncate(file.tell() + 200_000_000)
+    subprocess.run(f"ulimit -v 350000; exec {TOOL} concat y.npy x.npy x.npy --no-sync", shell=True, check=True, stdout=subprocess.DEVNULL)
+    assert np.load("y.npy", mmap_mode="r").shape == (100000, 1000)
 
 
 def test_concat_of_other_shapes():
@@ -575,7 +612,7 @@ def test_concat_of_other_shapes():
     run("concat", "out.npz", "b.npy", "c.npz:x", "--as", "both")
     np.testing.assert_array_equal(np.load("out.npz")["both"], np.r_[np.zeros((2, 4)), np.ones((2, 4))])
     assert "c.npz holds 2 arrays; c.npz:NAME takes one" in refused("concat", "out.npy", "b.npy", "c.npz", status=2)
-    refused("concat", "out.npy", "a.npy", "--axis", "7", status=3)
+    assert "--axis: found 7, but a.npy has 2 axes" in refused("concat", "out.npy", "a.npy", "--axis", "7", status=2)
 
 
 # Structured files, bytes behind ------------------------------------------------------------------
