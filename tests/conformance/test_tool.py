@@ -687,8 +687,22 @@ def test_a_signal_stops_the_work_and_leaves_nothing(number, status):
         process.send_signal(number)
         time.sleep(0.1)
 
-    assert fed(["convert", "-", "out.npy", "--dtype", "f32"], stop, stderr=subprocess.PIPE) == (status, b"", b"")
-    assert os.listdir() == []
+    for out in ("out.npy", "out.npz", "out.safetensors"):
+        assert fed(["convert", "-", out, "--dtype", "f32"], stop, stderr=subprocess.PIPE) == (status, b"", b"")
+        assert os.listdir() == []
+
+
+def test_a_signal_stops_a_save():
+    with open("big.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 36,)})
+        file.truncate(file.tell() + (8 << 36))
+    for words in (("convert", "big.npy", "out.npz"), ("concat", "out.npy", "big.npy")):
+        process = subprocess.Popen([TOOL, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        while len(os.listdir()) == 1:  # until it has begun to write
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 130
+        assert os.listdir() == ["big.npy"]
 
 
 def test_a_signal_stops_a_look_at_a_large_file():
