@@ -203,7 +203,8 @@ tv_tensor *tv_eye(tv_dtype dtype, int64_t n, int64_t m, int64_t k) {
 static tv_tensor *borrowed(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
                            int64_t bytes, const tv_memory_options *o) {
   /* From here on the storage answers for `release`. */
-  tvi_storage *const storage = tvi_guard_borrow(data, dtype, rank, shape, o->steps, bytes, o);
+  tvi_storage *const storage =
+      tvi_guard_borrow("tensor_from_memory", data, dtype, rank, shape, o->steps, bytes, o);
   if (!storage) return NULL;
   tv_tensor *const x =
       tvi_tensor_view(storage, (void *)(uintptr_t)data, dtype, rank, shape, o->steps);
@@ -261,7 +262,7 @@ static tv_tensor *from_memory(const void *data, tv_dtype dtype, int rank, const 
     return tvi_fail(TV_EVALUE,
                     "tensor_from_memory: a borrow of %s needs addresses that are multiples of %lld",
                     tv_dtype_name(dtype), (long long)tvi_alignment(dtype));
-  if (!tvi_guard_is_known(o->guard)) return NULL;
+  if (!tvi_guard_is_known("tensor_from_memory", o->guard)) return NULL;
   *is_taken = true;
   return borrowed(data, dtype, rank, shape, bytes, o);
 }

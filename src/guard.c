@@ -87,13 +87,12 @@ void tvi_guard_end(void *guard) {
   tvi_free(g);
 }
 
-bool tvi_guard_is_known(tv_guard level) {
+bool tvi_guard_is_known(const char *who, tv_guard level) {
   if ((unsigned)level > TV_GUARD_FULL)
-    return tvi_fail(TV_EVALUE, "tensor_from_memory: %d is no guard", (int)level);
+    return tvi_fail(TV_EVALUE, "%s: %d is no guard", who, (int)level);
 #ifndef TVI_WITH_XXHASH
   if (level != TV_GUARD_NONE)
-    return tvi_fail(TV_EUNSUPPORTED,
-                    "tensor_from_memory: a guard needs xxHash, which this build is without");
+    return tvi_fail(TV_EUNSUPPORTED, "%s: a guard needs xxHash, which this build is without", who);
 #endif
   return true;
 }
@@ -141,13 +140,13 @@ static tvi_guard *guard_new(const void *data, tv_dtype dtype, int rank, const in
   return NULL;
 }
 
-tvi_storage *tvi_guard_borrow(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
-                              const int64_t *steps, int64_t bytes, const tv_memory_options *o) {
+tvi_storage *tvi_guard_borrow(const char *who, const void *data, tv_dtype dtype, int rank,
+                              const int64_t *shape, const int64_t *steps, int64_t bytes,
+                              const tv_memory_options *o) {
   tvi_guard *const g = guard_new(data, dtype, rank, shape, steps, o);
   if (!g) {
     if (o->release) o->release(o->user);
-    return tvi_fail(TV_ENOMEM, "tensor_from_memory: no memory for a guard of %lld bytes",
-                    (long long)bytes);
+    return tvi_fail(TV_ENOMEM, "%s: no memory for a guard of %lld bytes", who, (long long)bytes);
   }
   g->release = o->release;
   g->user = o->user;

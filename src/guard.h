@@ -14,12 +14,12 @@
 typedef struct tvi_guard tvi_guard;
 
 /* Whether there is such a guard. TV_EVALUE, and TV_EUNSUPPORTED where there is no xxHash. */
-bool tvi_guard_is_known(tv_guard level);
+bool tvi_guard_is_known(const char *who, tv_guard level);
 
 /* The caller's memory with the guard that the options ask for: `data` is the first element. Takes
  * over `release`, which is called before a failure returns. NULL with TV_ENOMEM. */
-tvi_storage *tvi_guard_borrow(const void *data, tv_dtype dtype, int rank, const int64_t *shape,
-                              const int64_t *steps, int64_t bytes,
+tvi_storage *tvi_guard_borrow(const char *who, const void *data, tv_dtype dtype, int rank,
+                              const int64_t *shape, const int64_t *steps, int64_t bytes,
                               const tv_memory_options *options);
 
 /* The end of a borrow; a storage with this release is a borrow, and `user` its guard. */

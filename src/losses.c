@@ -90,14 +90,19 @@ void tvi_cast_tell(const tv_cast_report *lost, tv_cast_report *out) {
 
 /* Blocks -------------------------------------------------------------------------------------- */
 
-/* Words that are infinite: all bits of the exponent and no other but the sign. */
-#define HAS_INFINITY(bits)                                                                \
-  static bool has_infinity_##bits(const uint##bits##_t *words, int64_t n,                 \
-                                  uint##bits##_t infinite) {                              \
-    const uint##bits##_t magnitude = (uint##bits##_t) ~((uint##bits##_t)1 << (bits - 1)); \
-    int found = 0;                                                                        \
-    for (int64_t i = 0; i < n; i++) found |= (words[i] & magnitude) == infinite;          \
-    return found;                                                                         \
+/* Whether words are infinite: all bits of the exponent are set, and no other but the sign. In
+ * groups, of which a compiler makes a few instructions each. */
+#define HAS_INFINITY(bits)                                                                     \
+  static bool has_infinity_##bits(const uint##bits##_t *words, int64_t n, unsigned infinite) { \
+    enum { GROUP = 16 };                                                                       \
+    const uint##bits##_t magnitude = (uint##bits##_t) ~((uint##bits##_t)1 << (bits - 1));      \
+    const uint##bits##_t wanted = (uint##bits##_t)infinite;                                    \
+    uint##bits##_t found[GROUP] = {0};                                                         \
+    for (; n >= GROUP; n -= GROUP, words += GROUP)                                             \
+      for (int k = 0; k < GROUP; k++) found[k] |= (words[k] & magnitude) == wanted;            \
+    for (int64_t k = 0; k < n; k++) found[0] |= (words[k] & magnitude) == wanted;              \
+    for (int k = 1; k < GROUP; k++) found[0] |= found[k];                                      \
+    return found[0];                                                                           \
   }
 HAS_INFINITY(16)
 HAS_INFINITY(32)

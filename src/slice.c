@@ -5,7 +5,7 @@
  *     term     '...' | 'None' | integer | range
  *     range    bound? blank* ':' blank* bound? (blank* ':' blank* bound?)?
  *     bound    integer | 'None', which is as no bound
- *     integer  (('+' | '-') blank*)? digit+
+ *     integer  (('+' | '-') blank*)? ('0'+ | [1-9] digit*)
  *     blank    space, tab, line feed, carriage return or form feed
  *
  * Read byte by byte, so no locale matters. An integer beyond int64 counts as the nearest one: as a
@@ -27,6 +27,7 @@
 #include "tensor.h"
 #include "thread.h"
 #include "variable/tape.h"
+#include "writer.h"
 
 /* Terms -------------------------------------------------------------------------------------- */
 
@@ -51,8 +52,9 @@ static bool skip(terms *t, const char *word) {
 }
 
 static int no_index(const terms *t) {
+  char text[256];
   tvi_fail(TV_EVALUE, "%s: no index at character %lld of \"%s\"", t->who, (long long)t->at + 1,
-           t->text);
+           tvi_escape(text, sizeof text, t->text, strlen(t->text)));
   return -1;
 }
 
@@ -65,12 +67,14 @@ static int read_integer(terms *t, int64_t *value) {
   }
   const bool is_negative = sign == '-', is_signed = sign == '-' || sign == '+';
   if (t->text[t->at] < '0' || t->text[t->at] > '9') return is_signed ? no_index(t) : 0;
+  const bool begins_with_0 = t->text[t->at] == '0';
   int64_t sum = 0; /* kept negative, where there is room for one more */
   bool is_beyond = false;
   for (; t->text[t->at] >= '0' && t->text[t->at] <= '9'; t->at++) {
     const int digit = t->text[t->at] - '0';
     is_beyond = is_beyond || sum < (INT64_MIN + digit) / 10;
     if (!is_beyond) sum = 10 * sum - digit;
+    if (begins_with_0 && sum) return no_index(t); /* 07 was octal once; Python takes 00 alone */
   }
   if (is_beyond) sum = INT64_MIN;
   *value = is_negative ? sum : sum == INT64_MIN ? INT64_MAX : -sum;

@@ -45,6 +45,7 @@ function(tv_cuda_test name)
 endfunction()
 
 tv_cuda_test(convert ORDERS)
+tv_cuda_test(dlpack)
 tv_cuda_test(elementwise)
 tv_cuda_test(gemm)
 tv_cuda_test(index ORDERS)
@@ -121,6 +122,11 @@ tv_cuda_again(npy_read
   fortran_order_is_a_view the_data_of_the_tree_are_read # views of what the host has read
   maps_show_the_files_own_pages what_cannot_be_mapped_is_copied_or_refused) # maps are host memory
 tv_cuda_again(npy_write)
+tv_cuda_again(npy_writer
+  a_file_in_fortran_order_grows_along_its_last_axis # a view of what the host has read
+  a_mapped_file_stays_mapped_while_it_grows # maps are host memory
+  sizes_beyond_int64_are_refused # views that a GPU would copy
+  one_writer_at_a_time_has_the_file another_process_reads_whole_rows_meanwhile) # children use the CPU alone
 tv_cuda_again(npz
   stored_members_are_mapped # maps are host memory
   any_allocation_may_fail) # counts allocations of the CPU

@@ -105,11 +105,12 @@ static inline bool faults_begin(int64_t at, int error) {
   faults.at = at;
   faults.calls = 0;
   faults.error = error;
-  tvi_sys = (tvi_system){faults_open,        faults_read,        faults_write,  faults_fsync,
-                         faults_close,       faults_fstat,       faults_fchmod, faults_lseek,
-                         faults_mmap,        faults.real.munmap, faults_stat,   faults_may_write,
-                         faults_readlink,    faults_rename,      faults_unlink, faults_pread,
-                         faults.real.madvise, faults_pwrite, faults_fdatasync, faults_flock, faults_link};
+  tvi_sys = (tvi_system){
+      faults_open,  faults_read,         faults_write,    faults_fsync,     faults_close,
+      faults_fstat, faults_fchmod,       faults_lseek,    faults_mmap,      faults.real.munmap,
+      faults_stat,  faults_may_write,    faults_readlink, faults_rename,    faults_unlink,
+      faults_pread, faults.real.madvise, faults_pwrite,   faults_fdatasync, faults_flock,
+      faults_link};
   return true;
 }
 

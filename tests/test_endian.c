@@ -13,7 +13,8 @@ TEST(numbers_are_reversed_one_by_one) {
     for (int64_t n = 0; n <= 9 * item; n += item) {
       uint8_t bytes[160], want[160];
       for (int i = 0; i < 160; i++) bytes[i] = want[i] = (uint8_t)(i * 7 + 1);
-      for (int64_t i = 0; i < n; i++) want[1 + i] = bytes[1 + i / number * number + number - 1 - i % number];
+      for (int64_t i = 0; i < n; i++)
+        want[1 + i] = bytes[1 + i / number * number + number - 1 - i % number];
       tvi_swap_numbers((tv_dtype)dtype, bytes + 1, n); /* at any address, and nothing beyond */
       CHECK(!memcmp(bytes, want, sizeof bytes));
     }

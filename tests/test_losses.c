@@ -51,6 +51,24 @@ TEST(infinities_that_were_there_are_no_loss) {
   EQUAL(lost.n_overflow, 0);
 }
 
+TEST(a_quick_look_misses_none) {
+  static const tv_dtype targets[] = {TV_F32, TV_F16, TV_BF16, TV_C64};
+  double x[80];
+  uint64_t y[80];
+  for (int t = 0; t < 4; t++) {
+    const tvi_cast cast = {TV_F64, targets[t], TV_REFUSE_OVERFLOW, false};
+    for (int64_t n = 1; n <= 40; n++) {
+      for (int64_t at = 0; at < n; at++) {
+        tv_cast_report lost = TV_CAST_REPORT;
+        for (int64_t i = 0; i < n; i++) x[i] = i == at ? -1e300 : (double)NAN;
+        OK(tvi_cast_counted("x", &cast, x, y, n, 0, &lost));
+        EQUAL(lost.first, at);
+        EQUAL(lost.n_overflow, 1);
+      }
+    }
+  }
+}
+
 TEST(older_reports_are_filled_as_far_as_they_go) {
   const tv_cast_report lost = {0, 1, 2, 3, 4};
   tv_cast_report out = {offsetof(tv_cast_report, n_nan_to_integer), 0, 0, -7, -7};
@@ -61,5 +79,5 @@ TEST(older_reports_are_filled_as_far_as_they_go) {
 }
 
 TEST_MAIN("losses", CASE(losses_of_blocks_add_up), CASE(nobody_need_count),
-          CASE(infinities_that_were_there_are_no_loss),
+          CASE(infinities_that_were_there_are_no_loss), CASE(a_quick_look_misses_none),
           CASE(older_reports_are_filled_as_far_as_they_go))

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "io/names.h"
+#include "memory.h"
 
 static const char *fault(const char *name) { return tvi_name_fault(name, (int64_t)strlen(name)); }
 
@@ -75,9 +76,18 @@ TEST(sets_of_names) {
   const char *const good[] = {"b", "a"}, *const twice[] = {"a", "a"}, *const hole[] = {"a", NULL};
   OK(tvi_names_check("save", 2, good, two));
   OK(tvi_names_check("save", 0, NULL, NULL));
+  tvi_memory_fail(1, false);
+  const tv_status status = tvi_names_check("save", 2, good, two);
+  tvi_memory_fail(0, false);
+  FAILS_STATUS(TV_ENOMEM, "save: no memory on cpu for 2 names", status);
   FAILS_STATUS(TV_EVALUE, "save: the name 'a' is given twice",
                tvi_names_check("save", 2, twice, two));
+  FAILS_STATUS(TV_EVALUE, "save: the name 'a' is given twice",
+               tvi_names_check("save", 3, (const char *[]){"a", "b", "a"},
+                               (tv_tensor *[]){two[0], two[0], two[0]}));
   FAILS_STATUS(TV_EVALUE, "save: a name is NULL", tvi_names_check("save", 2, hole, two));
+  FAILS_STATUS(TV_EVALUE, "save: a tensor is NULL",
+               tvi_names_check("save", 2, good, (tv_tensor *[]){two[0], NULL}));
   FAILS_STATUS(TV_EVALUE, "save: names is NULL", tvi_names_check("save", 2, NULL, two));
   FAILS_STATUS(TV_EVALUE, "save: tensors is NULL", tvi_names_check("save", 2, good, NULL));
   FAILS_STATUS(TV_EVALUE, "save: n is -1", tvi_names_check("save", -1, good, two));

@@ -2,9 +2,11 @@
  * Slices: NumPy's notation and its structs, what they refuse, gradients. What is expected was
  * worked out by hand from Python's rules; every range is held against a plain loop besides. */
 #include <stdio.h>
+#include <string.h>
 
 #include "differences.h"
 #include "slice.h"
+#include "writer.h"
 
 /* 0 .. n - 1 */
 static tv_tensor *row(int64_t n) { return OK(tv_arange(TV_F64, 0, (double)n, 1)); }
@@ -103,14 +105,15 @@ TEST(text_that_is_no_index) {
   static const struct {
     const char *text;
     int at;
-  } bad[] = {{"", 1},    {" ", 2},    {",", 1},       {"1,,2", 3},  {"1;2", 2},  {"a", 1},
-             {"1 2", 3}, {"--1", 2},  {"1:2:3:4", 6}, {"..", 1},    {"....", 4}, {"Nonesuch", 5},
-             {"1.5", 2}, {"-", 2},    {"1:-", 4},     {"1:,a", 4},  {"0x1", 2},  {"None None", 6},
-             {"[1]", 1}, {"none", 1}, {"1,, ", 3},    {"...:1", 4}, {"1\v", 2},  {":\xc3\xa9", 2}};
+  } bad[] = {{"", 1},    {" ", 2},     {",", 1},       {"1,,2", 3},  {"1;2", 2},  {"a", 1},
+             {"1 2", 3}, {"--1", 2},   {"1:2:3:4", 6}, {"..", 1},    {"....", 4}, {"Nonesuch", 5},
+             {"1.5", 2}, {"-", 2},     {"1:-", 4},     {"1:,a", 4},  {"0x1", 2},  {"None None", 6},
+             {"[1]", 1}, {"none", 1},  {"1,, ", 3},    {"...:1", 4}, {"1\v", 2},  {":\xc3\xa9", 2},
+             {"07", 2},  {"1:-007", 6}};
   for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
-    char want[128];
+    char want[128], escaped[64];
     snprintf(want, sizeof want, "slice: no index at character %d of \"%s\"", bad[k].at,
-             bad[k].text);
+             tvi_escape(escaped, sizeof escaped, bad[k].text, strlen(bad[k].text)));
     FAILS(TV_EVALUE, want, tv_slice(x, bad[k].text));
   }
 }
@@ -129,6 +132,8 @@ TEST(slices_refuse) {
   FAILS(TV_EINDEX, "slice: 4 indices for shape [2, 3, 4]", tv_slice(x, "..., :, :, :, :"));
   char many[8 * (TV_MAX_RANK + 1)] = "None";
   for (int k = 0; k < TV_MAX_RANK; k++) snprintf(many + 4 + 5 * k, 6, ",None");
+  FAILS(TV_ESHAPE, "slice: the result has more than 64 axes", tv_slice(x, many));
+  many[5 * TV_MAX_RANK - 6] = '\0'; /* 63 new axes, and two of x that the text does not name */
   FAILS(TV_ESHAPE, "slice: the result has more than 64 axes", tv_slice(x, many));
 }
 

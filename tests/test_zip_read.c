@@ -141,26 +141,96 @@ TEST(two_truths_are_refused) {
   folder_leave();
 }
 
+/* The zip64 end record and its locator, to be inserted before the end record. */
+static archive wide_end(const two *t) {
+  archive f = {.n = 76};
+  memcpy(f.bytes, "PK\6\6", 4);
+  put(&f, 4, 44, 8);
+  put(&f, 24, 2, 8);
+  put(&f, 32, 2, 8);
+  put(&f, 40, get(&t->file, t->end + 12, 4), 8);
+  put(&f, 48, get(&t->file, t->end + 16, 4), 8);
+  memcpy(f.bytes + 56, "PK\6\7", 4);
+  put(&f, 64, t->end, 8);
+  put(&f, 72, 1, 4);
+  return f;
+}
+
+/* Somebody shortens the file, or its disk fails, behind so many reads. */
+static int reads_left;
+static ssize_t ending_pread(int fd, void *out, size_t bytes, off_t at) {
+  return reads_left-- > 0 ? pread(fd, out, bytes, at) : 0;
+}
+static ssize_t failing_pread(int fd, void *out, size_t bytes, off_t at) {
+  if (reads_left-- > 0) return pread(fd, out, bytes, at);
+  errno = EIO;
+  return -1;
+}
+
+TEST(a_file_that_shrinks_or_fails_while_it_is_read_is_refused) {
+  folder_enter();
+  two t = make();
+  const archive f = wide_end(&t); /* so that each record is read */
+  insert(&t, t.end, f.bytes, f.n);
+  archive_put("x.npz", &t.file);
+  const tvi_system real = tvi_sys;
+  for (int fails = 0; fails < 2; fails++) {
+    int n = 0;
+    for (tv_tensor *x = NULL; !x; n++) {
+      reads_left = n;
+      tvi_sys.pread = fails ? failing_pread : ending_pread;
+      x = tv_npz_load("x.npz", "a", NULL);
+      tvi_sys = real;
+      EQUAL(tv_error(), x ? TV_OK : fails ? TV_EIO : TV_EFORMAT);
+      CHECK(x || strstr(tv_error_text(), fails ? "Input/output error" : "the end of the file"));
+      tv_error_clear();
+    }
+    CHECK(n > 6);
+  }
+  folder_leave();
+}
+
+/* By which other readers know an archive. */
+TEST(archives_begin_with_a_member) {
+  folder_enter();
+  two t = make();
+  t.file.bytes[0] = 'Q';
+  fails(&t, "npz_open: x.npz: byte 0: found no signature of a member");
+  OK(tv_npz_save("x.npz", 0, NULL, NULL, NULL));
+  t.file = archive_of("x.npz");
+  EQUAL(t.file.n, 22);
+  memmove(t.file.bytes + 76, t.file.bytes, 22); /* with zip64 records in front of its end */
+  memset(t.file.bytes, 0, 76);
+  memcpy(t.file.bytes, "PK\6\6\54", 5);
+  memcpy(t.file.bytes + 56, "PK\6\7", 4);
+  t.file.bytes[56 + 16] = 1;
+  t.file.n += 76;
+  fails(&t,
+        "npz_open: x.npz: byte 0: found no signature of a member, or of an archive without any");
+  folder_leave();
+}
+
 /* What a member's own header says otherwise is found when it is read. */
 TEST(headers_that_disagree_with_the_directory_are_refused) {
   static const struct {
     size_t at;
     unsigned char value;
-  } changes[] = {{0, 'Q'}, {6, 1}, {8, 8}, {26, 4}, {30, 'b'}, {29, 0x7F}};
+  } changes[] = {{0, 'Q'}, {6, 1}, {8, 8}, {26, 4}, {30, 'a'}, {29, 0x7F}};
+  char want[200];
   folder_enter();
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     two t = make();
-    t.file.bytes[changes[i].at] = changes[i].value;
+    const size_t begin = (size_t)get(&t.file, t.entry[1] + 42, 4);
+    t.file.bytes[begin + changes[i].at] = changes[i].value;
     archive_put("x.npz", &t.file);
     tv_npz *const z = tv_npz_open("x.npz", NULL);
-    CHECK(z && !tv_npz_read(z, "a", NULL));
-    SAME_TEXT(tv_error_text(),
-              i < 5 ? "npz_read: x.npz: a: byte 0: found a member's header that disagrees with the "
-                      "directory, expected one truth"
-                    : "npz_read: x.npz: a: byte 0: found a member that overlaps the next, expected "
-                      "none that does");
+    CHECK(z && !tv_npz_read(z, "b", NULL));
+    snprintf(want, sizeof want, "npz_read: x.npz: b: byte %zu: found %s", begin,
+             i < 5 ? "a member's header that disagrees with the directory, expected one truth"
+                   : "a member that overlaps the next, expected none that does");
+    SAME_TEXT(tv_error_text(), want);
     tv_error_clear();
-    HOLDS(tv_npz_read(z, "b", NULL), 4, 5); /* which is as it was */
+    HOLDS(tv_npz_read(z, "a", NULL), 1, 2, 3); /* which is as it was */
     CHECK(tv_npz_verify(z) == TV_EFORMAT);
     tv_error_clear();
     tv_npz_release(z);
@@ -229,16 +299,7 @@ TEST(zip64_end_records_are_read) {
   folder_enter();
   for (int way = 0; way < 6; way++) {
     two t = make();
-    archive f = {.n = 76};
-    memcpy(f.bytes, "PK\6\6", 4);
-    put(&f, 4, 44, 8);
-    put(&f, 24, 2, 8);
-    put(&f, 32, 2, 8);
-    put(&f, 40, get(&t.file, t.end + 12, 4), 8);
-    put(&f, 48, get(&t.file, t.end + 16, 4), 8);
-    memcpy(f.bytes + 56, "PK\6\7", 4);
-    put(&f, 64, t.end, 8);
-    put(&f, 72, 1, 4);
+    archive f = wide_end(&t);
     if (way == 2) f.bytes[48]++;   /* another place than the end record's */
     if (way == 3) f.bytes[64]++;   /* a locator of elsewhere */
     if (way == 4) f.bytes[4]++;    /* a longer record */
@@ -344,6 +405,8 @@ TEST(members_that_are_no_arrays_are_listed_and_refused_when_read) {
 
 TEST_MAIN("zip_read", CASE(fields_of_the_directory_are_checked),
           CASE(counts_that_do_not_fit_are_refused), CASE(two_truths_are_refused),
+          CASE(a_file_that_shrinks_or_fails_while_it_is_read_is_refused),
+          CASE(archives_begin_with_a_member),
           CASE(headers_that_disagree_with_the_directory_are_refused),
           CASE(sums_are_compared_and_arrays_fit_their_members), CASE(zip64_fields_are_read),
           CASE(zip64_end_records_are_read), CASE(directories_larger_than_their_entries_are_refused),

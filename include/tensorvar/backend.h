@@ -345,6 +345,10 @@ typedef struct tv_backend {
   tv_status (*scatter)(void *self, const tv_scatter *job, void *stream);
   /** Where `optimize` looks at what follows `is_plain`: bit k says tv_optimize_kind k. */
   uint64_t more_steps;
+
+  /** DLPack's type and id of the device; where it is empty, its memory is not exchanged by DLPack.
+   */
+  void (*dlpack_device)(void *self, int32_t *type, int32_t *id);
 } tv_backend;
 
 /* Modules: backends in a shared object of their own.

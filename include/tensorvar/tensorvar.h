@@ -41,6 +41,7 @@
 #include <tensorvar/clip.h>
 #include <tensorvar/custom.h>
 #include <tensorvar/device.h>
+#include <tensorvar/dlpack.h>
 #include <tensorvar/dtype.h>
 #include <tensorvar/index.h>
 #include <tensorvar/lbfgs.h>

@@ -130,6 +130,11 @@ tv_status tvi_gpu_ready(void *self) {
   return status;
 }
 
+void tvi_gpu_dlpack_device(void *self, int32_t *type, int32_t *id) {
+  *type = 2; /* kDLCUDA */
+  *id = ((const tvi_gpu *)self)->ordinal;
+}
+
 /* Make -------------------------------------------------------------------------------------- */
 
 static tv_status look_at(tvi_gpu *gpu) {

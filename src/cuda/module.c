@@ -49,6 +49,7 @@ static const tv_backend backend = {
     .ready = tvi_gpu_ready,
     .trim = tvi_gpu_trim,
     .limit = tvi_gpu_limit,
+    .dlpack_device = tvi_gpu_dlpack_device,
 };
 
 static tv_status refused(const char *call, CUresult result) {

@@ -115,6 +115,7 @@ static inline tvi_gpu_stream *tvi_stream_of(tvi_gpu *gpu, void *stream) {
 tvi_gpu *tvi_gpu_new(int ordinal);
 void tvi_gpu_free(tvi_gpu *gpu);
 tv_status tvi_gpu_ready(void *gpu);
+void tvi_gpu_dlpack_device(void *gpu, int32_t *type, int32_t *id);
 /* In a forked child every call is refused from then on, and no lock is touched: it may be held by a
  * thread that is not there. */
 void tvi_gpu_forked(void);

@@ -15,18 +15,18 @@ static uint64_t turn_8(uint64_t word) { return __builtin_bswap64(word); }
 
 /* n is a multiple of the numbers' size, not of eight; what is left over is turned in a word of its
  * own, of which only the numbers there are are taken. */
-#define TURN_ALL(turn)                                   \
-  do {                                                   \
-    uint64_t word;                                       \
-    for (; n >= 8; n -= 8, at += 8) {                    \
-      memcpy(&word, at, 8);                              \
-      word = turn(word);                                 \
-      memcpy(at, &word, 8);                              \
-    }                                                    \
-    word = 0;                                            \
-    memcpy(&word, at, (size_t)n);                        \
-    word = turn(word);                                   \
-    memcpy(at, &word, (size_t)n);                        \
+#define TURN_ALL(turn)                \
+  do {                                \
+    uint64_t word;                    \
+    for (; n >= 8; n -= 8, at += 8) { \
+      memcpy(&word, at, 8);           \
+      word = turn(word);              \
+      memcpy(at, &word, 8);           \
+    }                                 \
+    word = 0;                         \
+    memcpy(&word, at, (size_t)n);     \
+    word = turn(word);                \
+    memcpy(at, &word, (size_t)n);     \
   } while (0)
 
 void tvi_swap_numbers(tv_dtype dtype, void *elements, int64_t n) {

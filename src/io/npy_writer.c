@@ -52,7 +52,8 @@ static void header_of(const tv_npy_writer *w, int64_t count, char out[TVI_NPY_HE
   memcpy(shape, layout->shape, sizeof shape);
   shape[w->axis] = count;
   const int prefix = layout->version == 1 ? 10 : 12;
-  int n = tvi_npy_header_write(layout->dtype, false, layout->is_fortran, layout->rank, shape, ours) - 1;
+  int n =
+      tvi_npy_header_write(layout->dtype, false, layout->is_fortran, layout->rank, shape, ours) - 1;
   while (ours[n - 1] == ' ') n--;
   n -= TVI_NPY_PREFIX;
   const int64_t length = layout->offset - prefix;
@@ -70,7 +71,8 @@ static int room_needed(const tv_npy_layout *layout, int axis) {
   int64_t shape[TV_MAX_RANK];
   memcpy(shape, layout->shape, sizeof shape);
   shape[axis] = INT64_MAX;
-  int n = tvi_npy_header_write(layout->dtype, false, layout->is_fortran, layout->rank, shape, ours) - 1;
+  int n =
+      tvi_npy_header_write(layout->dtype, false, layout->is_fortran, layout->rank, shape, ours) - 1;
   while (ours[n - 1] == ' ') n--;
   return n + 1 + (layout->version == 1 ? 0 : 2);
 }
@@ -189,8 +191,8 @@ static tv_status make(tv_npy_writer *w, const char *who, const char *path) {
   tv_status status = tvi_grow_begin(&out, who, path, w->is_durable);
   if (status) return status;
   layout->version = 1;
-  w->head =
-      tvi_npy_header_write(layout->dtype, false, layout->is_fortran, layout->rank, layout->shape, header);
+  w->head = tvi_npy_header_write(layout->dtype, false, layout->is_fortran, layout->rank,
+                                 layout->shape, header);
   layout->offset = w->head;
   status = tvi_file_write(&out, header, w->head);
   if (!status && layout->bytes) status = copy_rows(&out, who, old, old_offset, layout->bytes);

@@ -109,9 +109,30 @@ static char *put_utf8(char *out, int32_t c) {
   return out;
 }
 
+/* What a letter behind a backslash means; -1 if nothing. */
+static int32_t meaning(char letter) {
+  switch (letter) {
+    case '"':
+    case '\\':
+    case '/':
+      return letter;
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return -1;
+  }
+}
+
 /* An escape, at its backslash: the character, and where the text goes on; -1 if it is none. */
 static int32_t escape(const cursor *in, const char **at) {
-  static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
   const char *const letter = *at + 1;
   if (letter == in->end) return -1;
   if (*letter == 'u') {
@@ -120,9 +141,14 @@ static int32_t escape(const cursor *in, const char **at) {
     *at = letter + 1 + bytes;
     return c;
   }
-  const char *const found = *letter ? strchr(letters, *letter) : NULL;
   *at = letter + 1;
-  return found ? meanings[found - letters] : -1;
+  return meaning(*letter);
+}
+
+/* The end of a run of printable ASCII without quotes and backslashes. */
+static const char *plain_end(const char *at, const char *end) {
+  while (at < end && *at >= ' ' && *at <= '~' && *at != '"' && *at != '\\') at++;
+  return at;
 }
 
 static tv_status take_string(cursor *in, const char *expected, const char **string) {
@@ -141,9 +167,10 @@ static tv_status take_string(cursor *in, const char *expected, const char **stri
       continue;
     }
     if ((unsigned char)*at < ' ') return refuse(in, here, "no control character in a string");
-    const int64_t n = tvi_utf8((const uint8_t *)at, in->end - at);
+    const int64_t plain = plain_end(at, in->end) - at;
+    const int64_t n = plain ? plain : tvi_utf8((const uint8_t *)at, in->end - at);
     if (!n) return refuse(in, here, "UTF-8");
-    memmove(out, at, (size_t)n);
+    if (out != at) memmove(out, at, (size_t)n); /* behind an escape */
     out += n;
     at += n;
   }

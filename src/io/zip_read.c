@@ -254,6 +254,14 @@ static tv_status check_members(tvi_zip *zip, const char *who, int64_t directory_
   return TV_OK;
 }
 
+/* What begins with anything else other readers, NumPy for one, take for no archive. */
+static tv_status check_start(const tvi_zip *zip, const char *who) {
+  uint8_t first[4];
+  const tv_status status = read_all(who, zip->fd, 0, first, 4);
+  if (status || (zip->n ? is_sign(first, 3, 4) : is_sign(first, 5, 6))) return status;
+  return refuse(who, 0, "no signature of a member, or of an archive without any", "one");
+}
+
 tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd, int64_t max_members) {
   *zip = (tvi_zip){.fd = fd};
   extent where = {0, 0, 0};
@@ -281,6 +289,7 @@ tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd, int64_t max_member
   status = read_all(who, fd, where.at, zip->directory, where.bytes);
   if (!status) status = read_entries(zip, who, &where);
   if (!status) status = check_members(zip, who, where.at);
+  if (!status) status = check_start(zip, who);
   if (status) tvi_zip_free(zip);
   return status;
 }

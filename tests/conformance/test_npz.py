@@ -11,7 +11,8 @@ import pytest
 
 import mutants
 from library import Failure, Scope, content, lib, npy_options, tensor
-from test_npy import arrays, layouts
+from test_npy import SEED, arrays, layouts
+import npz_corpus  # noqa: E402, beside test_npy's own
 
 _p, _i64, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 
@@ -264,3 +265,16 @@ def test_mutants_are_accepted_only_as_numpy_accepts_them(tmp_path):
         assert found == by_numpy(data)
         accepted += 1
     assert accepted > mutants.COUNT // 100
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_good_file_of_the_corpus_is_read_as_numpy_reads_it(tmp_path):
+    """That the bad ones are refused is corpus_job's to say, in every way there is."""
+    path, packs = tmp_path / "x.npz", has_zlib(tmp_path)
+    for case in npz_corpus.Corpus(SEED).well_formed():
+        path.write_bytes(case.data)
+        wanted = {name: (dtype, shape, content) for name, dtype, shape, content in case.arrays}
+        with np.load(path, allow_pickle=False) as found:
+            assert {name: told(found[name]) for name in found.files} == wanted, case.name
+        if packs:
+            assert load(path) == wanted, case.name

@@ -11,7 +11,8 @@ import safetensors.numpy
 
 import mutants
 from library import Failure, Scope, content, lib, npy_options, tensor
-from test_npy import arrays, layouts
+from test_npy import SEED, arrays, layouts
+import safetensors_corpus  # noqa: E402, beside test_npy's own
 
 _p, _i64, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 
@@ -180,3 +181,18 @@ def test_mutants_are_accepted_only_as_the_package_accepts_them(tmp_path):
         assert found == by_package(path)
         accepted += 1
     assert accepted > mutants.COUNT // 100
+
+
+def test_every_good_file_of_the_corpus_is_read_as_the_package_reads_it(tmp_path):
+    """That the bad ones are refused is corpus_job's to say, in every way there is."""
+    path = tmp_path / "x.safetensors"
+    names = {name: ours for name, (ours, _) in safetensors_corpus.DTYPES.items()}
+    for case in safetensors_corpus.Corpus(SEED).well_formed():
+        path.write_bytes(case.data)
+        wanted = {name: (dtype, shape, content) for name, dtype, shape, content in case.arrays}
+        found = {name: (names[about["dtype"]], about["shape"], bytes(about["data"]))
+                 for name, about in safetensors.deserialize(case.data)}
+        assert found == wanted, case.name
+        with safetensors.safe_open(path, "np") as file:
+            assert (file.metadata() or {}) == case.metadata, case.name
+        assert load(path) == (wanted, case.metadata), case.name

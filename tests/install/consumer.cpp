@@ -384,6 +384,18 @@ static bool archives_work() {
   return is_right;
 }
 
+static bool tensors_are_lent() { /* to ourselves; DLPack's own header is not needed */
+  tv_dlpack_export_options out = TV_DLPACK_EXPORT_OPTIONS;
+  tv_dlpack_import_options in = TV_DLPACK_IMPORT_OPTIONS;
+  bool is_shared = false;
+  in.is_shared = &is_shared;
+  tv_tensor *x = tv_ones(TV_F32, TV_SHAPE(2)),
+            *y = tv_tensor_from_dlpack(tv_dlpack_new(x, &out), &in);
+  tv_tensor *z = tv_tensor_from_dlpack_legacy(tv_dlpack_new_legacy(y, &out), nullptr);
+  double sum = 0;
+  return tv_item_f64(tv_sum(tv_add(y, z), TV_ALL_AXES), &sum) == TV_OK && sum == 4 && is_shared;
+}
+
 static bool rows_are_appended() {
   tv_npy_writer_options options = TV_NPY_WRITER_OPTIONS;
   tv_npy_layout layout = TV_NPY_LAYOUT;
@@ -478,7 +490,7 @@ int main() {
                         masks_work() & moments_work() & rows_work() & writes_work() &
                         constraints_work() & own_ops_work() & norm_works() & files_work() &
                         streams_work() & archives_work() & safetensors_work() & checkpoints_work() &
-                        rows_are_appended();
+                        rows_are_appended() & tensors_are_lent();
   const tv_status status = tv_scope_end(&scope, nullptr);
   std::printf("C++: libtensorvar %s: %s%s\n", tv_version(), is_right ? "right" : "WRONG",
               tv_error_text());
