@@ -326,8 +326,8 @@ static tv_tensor *show_out(const reader *r, tv_tensor *x, void *out) {
   if (x && tvi_write(r->from->who, TV_CPU, r->dtype, out, steps, part->rank, part->shape, r->dtype,
                      x->data, x->steps))
     return NULL;
-  tvi_storage *const storage = tvi_guard_borrow(out, r->dtype, part->rank, part->shape, steps,
-                                                part->size * r->item, &borrow);
+  tvi_storage *const storage = tvi_guard_borrow(r->from->who, out, r->dtype, part->rank,
+                                                part->shape, steps, part->size * r->item, &borrow);
   if (!storage) return NULL;
   tv_tensor *const y = tvi_tensor_view(storage, out, r->dtype, part->rank, part->shape, NULL);
   tvi_storage_release(storage);
