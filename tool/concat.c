@@ -12,9 +12,7 @@
 #include "failure.h"
 #include "json.h"
 #include "number.h"
-#include "progress.h"
-#include "replacement.h"
-#include "rows.h"
+#include "pieces.h"
 #include "run.h"
 #include "target.h"
 #include "view.h"
@@ -84,65 +82,7 @@ static int open_parts(concatenation *c, int64_t axis) {
   return 0;
 }
 
-/* Piece by piece ----------------------------------------------------------------------------- */
-
-/* Whether the file can grow row by row, and be replaced. */
-static bool is_streamed(const concatenation *c) {
-  const view *first = &c->views[0];
-  if (c->to.format != FORMAT_NPY || c->axis != 0 || c->to.is_big_endian) return false;
-  if (c->to.order == TV_NPY_ORDER_FORTRAN || !strcmp(c->to.path, "-")) return false;
-  for (int k = 1; k < first->rank; k++) {
-    if (first->shape[k] == 0) return false; /* rows without elements */
-  }
-  return is_replaceable(c->to.path);
-}
-
-static bool append_part(tv_npy_writer *writer, concatenation *c, int i, int64_t *done,
-                        int64_t total) {
-  rows r;
-  rows_begin_view(&r, &c->views[i], PART_NONE, false);
-  while (r.at < r.n) {
-    if (!progress_told(NULL, *done, total)) return false;
-    tv_scope scope;
-    tv_scope_begin(&scope);
-    const int64_t from = r.at;
-    tv_tensor *piece = rows_next(&r, c->dtype);
-    *done += (r.at - from) * r.row;
-    tv_npy_writer_append(writer, tv_to(piece, TV_CPU));
-    if (tv_scope_end(&scope, NULL)) return false;
-  }
-  return !tv_error();
-}
-
-/* All parts into a new file, which is on the disk when that is wished for. */
-static tv_status write_parts(concatenation *c, const char *path) {
-  tv_npy_writer_options options = TV_NPY_WRITER_OPTIONS;
-  options.start = TV_NPY_CREATE;
-  options.durable = false;
-  tv_npy_writer *writer =
-      tv_npy_writer_open(path, c->dtype, c->views[0].rank - 1, c->shape + 1, &options);
-  int64_t done = 0, total = 1;
-  for (int k = 0; k < c->views[0].rank; k++) total *= c->shape[k] ? c->shape[k] : 1;
-  bool goes_on = writer;
-  for (int i = 0; goes_on && i < c->n; i++) goes_on = append_part(writer, c, i, &done, total);
-  if (goes_on && !given(c->a, OPTION_no_sync)) tv_npy_writer_sync(writer);
-  tv_npy_writer_close(writer);
-  progress_end();
-  return goes_on ? tv_error() : TV_ECANCELED;
-}
-
-static int write_streamed(concatenation *c) {
-  const bool is_durable = !given(c->a, OPTION_no_sync);
-  replacement r = replacement_begin(c->to.path);
-  if (write_parts(c, r.beside)) {
-    replacement_end(&r, false, false);
-    return library_trouble(c->to.path);
-  }
-  if (replacement_end(&r, true, is_durable)) return 0;
-  return trouble("%s: %s", safe(c->to.path), strerror(errno));
-}
-
-/* In memory ---------------------------------------------------------------------------------- */
+/* The whole ---------------------------------------------------------------------------------- */
 
 static int write_whole(concatenation *c) {
   tv_tensor **tensors = need((size_t)c->n * sizeof *tensors);
@@ -156,7 +96,11 @@ static int write_whole(concatenation *c) {
 
 static int concat(concatenation *c, int64_t axis) {
   int status = open_parts(c, axis);
-  if (!status) status = is_streamed(c) ? write_streamed(c) : write_whole(c);
+  if (!status && c->axis == 0 && pieces_fit(&c->to, c->views[0].rank, c->shape)) {
+    status = pieces_save(&c->to, c->a, c->to.path, c->n, c->views, c->dtype, c->shape, 0, NULL);
+  } else if (!status) {
+    status = write_whole(c);
+  }
   if (status || !strcmp(c->to.path, "-")) return status;
   if (given(c->a, OPTION_json)) {
     json_open('{');

@@ -17,6 +17,7 @@ from tensorvar_array import native, recorder  # noqa: E402
 OF_THE_CPU = {
     "test_threads.py": "the CPU's threads",
     "test_tool.py": "files; test_tool_device.py asks the device",
+    "test_tool_large.py": "files; test_tool_device.py asks the device",
     "test_tool_plot.py": "pictures; test_tool_device.py asks the device",
     "test_readers_see_whole_versions": "other threads begin on the CPU",
     "test_ways_out_and_in": "DLPack of host memory",
