@@ -28,7 +28,8 @@ TEST(names_and_texts_are_those_of_the_header) {
              {TV_EUNSUPPORTED, "TV_EUNSUPPORTED"},
              {TV_ELOST, "TV_ELOST"},
              {TV_ETAPE, "TV_ETAPE"},
-             {TV_EANOMALY, "TV_EANOMALY"}};
+             {TV_EANOMALY, "TV_EANOMALY"},
+             {TV_ECANCELED, "TV_ECANCELED"}};
   for (int k = 0; k < (int)(sizeof all / sizeof *all); k++) {
     EQUAL(all[k].status, k);
     SAME_TEXT(tv_status_name(all[k].status), all[k].name);

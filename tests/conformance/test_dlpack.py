@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Tensors to and from NumPy, PyTorch and JAX by DLPack, in one process, without copying."""
 
-import ctypes
 import gc
 import os
 import random
@@ -16,8 +15,6 @@ from capsules import Lender, address, lend, take
 from library import NAMES, Failure, Scope, content, is_on_cpu, lib, sizes, tensor
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-lib.tv_ones.restype, lib.tv_ones.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
 
 pytestmark = [pytest.mark.skipif(not is_on_cpu(), reason="DLPack of host memory"),
               pytest.mark.filterwarnings("ignore:Failed to initialize NumPy"),

@@ -103,7 +103,7 @@ class Array:
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         from . import dlpack
 
-        return dlpack.capsule_of(self, dl_device, copy)
+        return dlpack.capsule_of(self, dl_device, copy, max_version)
 
     def tolist(self):
         """Nested lists of Python numbers; one number if there are no axes."""

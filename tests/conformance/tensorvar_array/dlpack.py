@@ -1,113 +1,104 @@
 # SPDX-License-Identifier: MIT
-"""DLPack capsules of CPU arrays, both ways (dlpack.h of DLPack 0.8, the form without a version)."""
+"""DLPack capsules both ways, by the library's own exchange. The GIL is held by whoever calls here; the
+library's calls let go of it."""
 
 import ctypes
 
 from . import native
 from .dtypes import ALL
 
-_CPU = 1
-_CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
-_BFLOAT = 4
+_p, _int, _text = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
 
 
-class _Tensor(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32),
-                ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8),
-                ("lanes", ctypes.c_uint16), ("shape", ctypes.c_void_p), ("strides", ctypes.c_void_p),
-                ("byte_offset", ctypes.c_uint64)]
+class ImportOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("copy", ctypes.c_bool), ("require_share", ctypes.c_bool), ("guard", _int),
+                ("name", _text), ("stream", _p), ("is_shared", _p)]
 
 
-class _Managed(ctypes.Structure):
-    _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+class ExportOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("copy", ctypes.c_bool), ("stream", _p)]
 
 
-_api = ctypes.pythonapi
-_api.PyCapsule_New.restype = ctypes.py_object
-_api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-_api.PyCapsule_IsValid.argtypes = [ctypes.py_object, ctypes.c_char_p]
-_api.PyCapsule_GetPointer.restype = ctypes.c_void_p
-_api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-_api.PyCapsule_SetName.argtypes = [ctypes.py_object, ctypes.c_char_p]
-_USED = ctypes.c_char_p(b"used_dltensor")
-_NAME = ctypes.c_char_p(b"dltensor")
-_lent = {}  # what a consumer holds, by the address of its struct
+def _python(name, result, *arguments):
+    """A function of Python's own C interface. Capsules go in by address: a destructor's has no reference left."""
+    return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def _give_back(address):
-    _lent.pop(address, None)
+_new = _python("PyCapsule_New", ctypes.py_object, _p, _p, _p)
+_is_valid = _python("PyCapsule_IsValid", _int, _p, _text)
+_pointer = _python("PyCapsule_GetPointer", _p, _p, _text)
+_rename = _python("PyCapsule_SetName", _int, _p, _p)
+
+# By name: where the deleter is in the struct, the name of a capsule whose struct was taken.
+_FORMS = {b"dltensor": (56, b"used_dltensor"), b"dltensor_versioned": (16, b"used_dltensor_versioned")}
+_NAMES = {name: ctypes.create_string_buffer(name) for form in _FORMS.items() for name in (form[0], form[1][1])}
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+@ctypes.CFUNCTYPE(None, _p)
 def _drop(capsule):
-    """Destructor of a capsule that nobody consumed."""
-    borrowed = ctypes.cast(capsule, ctypes.py_object)
-    if _api.PyCapsule_IsValid(borrowed, _NAME):
-        _give_back(_api.PyCapsule_GetPointer(borrowed, _NAME))
+    """Destructor of a capsule that nobody took."""
+    for name, (at, _) in _FORMS.items():
+        if _is_valid(capsule, name):
+            managed = _pointer(capsule, name)
+            deleter = _p.from_address(managed + at).value
+            ctypes.CFUNCTYPE(None, _p)(deleter)(managed)
+
+
+def lend(x, legacy=False, copy=False):
+    """A capsule of a tensor; None if the library refused."""
+    options = ExportOptions(ctypes.sizeof(ExportOptions), copy, None)
+    name = "tv_dlpack_new_legacy" if legacy else "tv_dlpack_new"
+    managed = getattr(native.lib, name)(x, ctypes.cast(ctypes.byref(options), _p))
+    name = b"dltensor" if legacy else b"dltensor_versioned"
+    return _new(managed, ctypes.addressof(_NAMES[name]), ctypes.cast(_drop, _p)) if managed else None
+
+
+def take(capsule, **options):
+    """A tensor of the open scope, of a capsule; and whether it shares the producer's bytes."""
+    is_shared = ctypes.c_bool()
+    o = ImportOptions(size=ctypes.sizeof(ImportOptions), is_shared=ctypes.addressof(is_shared), **options)
+    for name, (_, used) in _FORMS.items():
+        if _is_valid(id(capsule), name):
+            managed = _pointer(id(capsule), name)
+            _rename(id(capsule), ctypes.addressof(_NAMES[used]))
+            suffix = "" if name.endswith(b"versioned") else "_legacy"
+            function = getattr(native.lib, "tv_tensor_from_dlpack" + suffix)
+            return function(managed, ctypes.cast(ctypes.byref(o), _p)), is_shared.value
+    raise ValueError("no capsule of DLPack")
+
+
+# Of arrays
 
 
 def device_of(x):
-    if x.device != "cpu":
-        raise BufferError(f"no DLPack of {x.device}")
-    return _CPU, 0
+    kind, _, number = x.device.partition(":")
+    return (2, int(number)) if kind == "cuda" else (1, 0)
 
 
-def capsule_of(x, device=None, copy=None):
-    device_of(x)
-    if device not in (None, (_CPU, 0)):
+def capsule_of(x, device=None, copy=None, max_version=None):
+    if device not in (None, device_of(x)):
         raise BufferError("no copy to another device")
-    if copy:
-        from .creation import from_bytes
-
-        x = from_bytes(x.tobytes(), x.dtype, x.shape)
-    n = x.ndim
-    steps, shape = (ctypes.c_int64 * max(1, n))(), (ctypes.c_int64 * max(1, n))(*x.shape)
-    address = native.lib.tv_tensor_data_strided(x.handle, steps)
+    capsule = lend(x.handle, max_version is None or max_version[0] < 1, bool(copy))
     native.raise_failure()
-    strides = (ctypes.c_int64 * max(1, n))(*[s // x.dtype.itemsize for s in steps])
-    code = _BFLOAT if x.dtype.name == "bfloat16" else _CODES[x.dtype.kind]
-    managed = _Managed(_Tensor(address, _CPU, 0, n, code, 8 * x.dtype.itemsize, 1, ctypes.addressof(shape),
-                               ctypes.addressof(strides), 0), None, ctypes.cast(_give_back, ctypes.c_void_p))
-    _lent[ctypes.addressof(managed)] = (managed, shape, strides, x)
-    return _api.PyCapsule_New(ctypes.addressof(managed), _NAME, ctypes.cast(_drop, ctypes.c_void_p))
+    return capsule
 
 
 def array_of(obj):
-    """A copy of what a producer exports."""
+    """A copy of what a producer exports: the record of an example holds its bytes."""
     from .creation import from_bytes
 
-    if tuple(obj.__dlpack_device__())[0] != _CPU:
-        raise BufferError("only CPU memory is taken")
-    capsule = obj.__dlpack__()
-    managed = _Managed.from_address(_api.PyCapsule_GetPointer(capsule, _NAME))
-    t = managed.tensor
-    dtype = next(d for d in ALL if 8 * d.itemsize == t.bits
-                 and t.code == (_BFLOAT if d.name == "bfloat16" else _CODES[d.kind]))
-    shape = tuple((ctypes.c_int64 * t.ndim).from_address(t.shape)) if t.ndim else ()
-    strides = _c_order(shape)
-    if t.strides and t.ndim:
-        strides = tuple((ctypes.c_int64 * t.ndim).from_address(t.strides))
-    data = b"" if 0 in shape else _gather((t.data or 0) + t.byte_offset, shape, strides, dtype.itemsize)
-    x = from_bytes(data, dtype, shape)
-    if managed.deleter:
-        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(managed.deleter)(ctypes.addressof(managed))
-    _api.PyCapsule_SetName(capsule, _USED)
-    return x
-
-
-def _c_order(shape):
-    strides, step = [], 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
-
-
-def _gather(address, shape, strides, item):
-    if strides == _c_order(shape):
-        count = 1
-        for n in shape:
-            count *= n
-        return ctypes.string_at(address, count * item)
-    return b"".join(_gather(address + i * strides[0] * item, shape[1:], strides[1:], item) for i in range(shape[0]))
+    try:
+        capsule = obj.__dlpack__(max_version=(1, 1))
+    except TypeError:  # a producer from before the array API 2023.12
+        capsule = obj.__dlpack__()
+    with native.Scope():
+        x, _ = take(capsule)
+        if x:
+            n = native.lib.tv_tensor_bytes(x)
+            data = ctypes.create_string_buffer(max(1, n))
+            native.lib.tv_tensor_copy_out(x, data, n)
+            shape = native.lib.tv_tensor_shape(x)
+            shape = (ctypes.c_int64 * native.lib.tv_tensor_rank(x)).from_address(shape)[:] if shape else []
+            dtype = ALL[native.lib.tv_tensor_dtype(x)]
+    native.raise_failure()
+    return from_bytes(data.raw[:n], dtype, tuple(shape))
