@@ -162,8 +162,8 @@ static void json_plot(const plot *f, kind k, const char *path) {
 
 /* A number of the array: an integer if its elements are. */
 static const char *value_text(const plot *f, double x, char text[NUMBER_SIZE]) {
-  const char kind = tv_dtype_kind(f->v.dtype);
-  if (kind == 'f' || kind == 'c' || x != floor(x)) return number_text(x, false, text);
+  const char letter = tv_dtype_kind(f->v.dtype);
+  if (letter == 'f' || letter == 'c' || x != floor(x)) return number_text(x, false, text);
   snprintf(text, NUMBER_SIZE, "%.17g", x);
   return text;
 }
