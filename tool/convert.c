@@ -9,6 +9,7 @@
 #include "failure.h"
 #include "json.h"
 #include "number.h"
+#include "pieces.h"
 #include "progress.h"
 #include "run.h"
 #include "source.h"
@@ -69,6 +70,16 @@ static bool read_refusals(const arguments *a, unsigned *refuse) {
 
 /* Work --------------------------------------------------------------------------------------- */
 
+/* One array, and what became of it. */
+typedef struct {
+  const char *name;
+  tv_tensor *x;         /* NULL where it was written piece by piece */
+  tv_dtype from, dtype; /* before, and after */
+  int rank;
+  int64_t shape[TV_MAX_RANK];
+  tv_cast_report report;
+} result;
+
 typedef struct {
   const arguments *a;
   source from;
@@ -76,36 +87,63 @@ typedef struct {
   tv_dtype dtype; /* TV_DTYPE_NONE: that of each array */
   unsigned refuse;
   int64_t n;
-  const char **names;
-  tv_tensor **tensors;
-  tv_dtype *dtypes; /* that they had */
-  tv_cast_report *reports;
+  result *results;
 } conversion;
 
+static void hint_at_losses(const result *r) {
+  if (r->report.first < 0) return;
+  fprintf(stderr, "  hint: --lossy converts all the same, and tells what was lost\n");
+}
+
+/* An array that is large goes from file to file, where it lies as it will. */
+static bool is_large(const view *v) {
+  const bool is_c = v->x ? tv_tensor_is_contiguous(v->x) : !v->is_fortran;
+  return is_c && view_size(v) >= 1 << 23;
+}
+
+/* Gives -1 if the array has to be loaded, else an exit status. */
+static int convert_in_pieces(conversion *c) {
+  result *r = &c->results[0];
+  view v;
+  const int64_t at = source_at(&c->from, 0);
+  if (c->to.format != FORMAT_NPY || c->from.stream >= 0) return -1;
+  if (!view_open(&v, &c->from, at, c->a)) return library_trouble(c->from.path);
+  if (!is_large(&v) || !pieces_fit(&c->to, v.rank, v.shape)) return -1;
+  *r = (result){.name = source_name(&c->from, at), .from = v.dtype, .rank = v.rank};
+  r->dtype = c->dtype == TV_DTYPE_NONE ? v.dtype : c->dtype;
+  memcpy(r->shape, v.shape, sizeof r->shape);
+  r->report = (tv_cast_report)TV_CAST_REPORT;
+  const int status = pieces_save(&c->to, c->a, source_label(&c->from, at), 1, &v, r->dtype, v.shape,
+                                 c->refuse, r->dtype == v.dtype ? NULL : &r->report);
+  if (status == EXIT_TROUBLE) hint_at_losses(r);
+  return status;
+}
+
 static int convert_one(conversion *c, int64_t i) {
+  result *r = &c->results[i];
   const int64_t at = source_at(&c->from, i);
   tv_scope scope;
   tv_scope_begin(&scope);
   tv_npy_layout layout = TV_NPY_LAYOUT;
   tv_npy_options options = source_options(c->a);
+  *r = (result){.name = source_name(&c->from, at), .report = TV_CAST_REPORT};
   options.slice = c->a->options[OPTION_slice];
   options.map = TV_NPY_MAP; /* where nothing has to be converted */
   options.layout = &layout;
   options.dtype = c->dtype;
   options.refuse = c->refuse;
-  options.report = &c->reports[i];
-  c->reports[i] = (tv_cast_report)TV_CAST_REPORT;
-  tv_tensor *x = source_read(&c->from, at, &options);
-  c->names[i] = source_name(&c->from, at);
-  c->dtypes[i] = layout.dtype;
-  tv_scope_keep(x);
-  c->tensors[i] = x;
+  options.report = &r->report;
+  r->x = source_read(&c->from, at, &options);
+  tv_scope_keep(r->x);
   int status = 0;
-  if (!x) {
-    const bool is_refusal = c->reports[i].first >= 0;
+  if (r->x) {
+    r->from = layout.dtype;
+    r->dtype = tv_tensor_dtype(r->x);
+    r->rank = tv_tensor_rank(r->x);
+    memcpy(r->shape, tv_tensor_shape(r->x), (size_t)r->rank * sizeof *r->shape);
+  } else {
     status = library_trouble(source_label(&c->from, at));
-    if (is_refusal)
-      fprintf(stderr, "  hint: --lossy converts all the same, and tells what was lost\n");
+    if (status == EXIT_TROUBLE) hint_at_losses(r);
   }
   tv_scope_end(&scope, NULL);
   return status;
@@ -116,20 +154,27 @@ static int convert_all(conversion *c) {
     return usage("%s holds %" PRId64 " arrays, and a .npy file one; %s:NAME takes one",
                  safe(c->from.path), c->n, safe(c->from.path));
   }
-  for (int64_t i = 0; i < c->n; i++) {
-    const int status = convert_one(c, i);
-    if (status) return status;
-    if (stop_signal()) return 128 + stop_signal();
+  int status = convert_in_pieces(c);
+  if (status >= 0) return status;
+  status = 0;
+  for (int64_t i = 0; !status && i < c->n; i++) {
+    status = convert_one(c, i);
+    if (stop_signal()) status = 128 + stop_signal();
   }
-  return target_save(&c->to, c->a, c->n, c->names, c->tensors, &c->from);
+  if (status) return status;
+  const char **names = need((size_t)c->n * sizeof *names);
+  tv_tensor **tensors = need((size_t)c->n * sizeof *tensors);
+  for (int64_t i = 0; i < c->n; i++) {
+    names[i] = c->results[i].name;
+    tensors[i] = c->results[i].x;
+  }
+  status = target_save(&c->to, c->a, c->n, names, tensors, &c->from);
+  free(names);
+  free(tensors);
+  return status;
 }
 
 /* Telling ------------------------------------------------------------------------------------ */
-
-static void first_lost(const conversion *c, int64_t i, int64_t *index) {
-  index_of(c->reports[i].first, tv_tensor_rank(c->tensors[i]), tv_tensor_shape(c->tensors[i]),
-           index);
-}
 
 static void json_conversion(const conversion *c) {
   json_open('{');
@@ -137,20 +182,20 @@ static void json_conversion(const conversion *c) {
   json_key("format"), json_text(format_name(c->to.format));
   json_key("arrays"), json_open('[');
   for (int64_t i = 0; i < c->n; i++) {
-    const tv_cast_report *r = &c->reports[i];
-    const int rank = tv_tensor_rank(c->tensors[i]);
+    const result *x = &c->results[i];
+    const tv_cast_report *r = &x->report;
     json_open('{');
-    json_key("name"), json_text(c->names[i]);
-    json_key("from"), json_text(tv_dtype_name(c->dtypes[i]));
-    json_key("dtype"), json_text(tv_dtype_name(tv_tensor_dtype(c->tensors[i])));
-    json_key("shape"), json_shape(rank, tv_tensor_shape(c->tensors[i]));
+    json_key("name"), json_text(x->name);
+    json_key("from"), json_text(tv_dtype_name(x->from));
+    json_key("dtype"), json_text(tv_dtype_name(x->dtype));
+    json_key("shape"), json_shape(x->rank, x->shape);
     json_key("overflow"), json_int(r->n_overflow);
     json_key("inexact"), json_int(r->n_inexact);
     json_key("nan_to_integer"), json_int(r->n_nan_to_integer);
     if (r->first >= 0) {
       int64_t index[TV_MAX_RANK];
-      first_lost(c, i, index);
-      json_key("first"), json_shape(rank, index);
+      index_of(r->first, x->rank, x->shape, index);
+      json_key("first"), json_shape(x->rank, index);
     }
     json_close('}');
   }
@@ -161,21 +206,19 @@ static void json_conversion(const conversion *c) {
 static void print_conversion(const conversion *c) {
   for (int64_t i = 0; i < c->n; i++) {
     char text[SHAPE_SIZE];
-    const tv_cast_report *r = &c->reports[i];
-    const char *name = c->names[i];
-    const tv_dtype dtype = tv_tensor_dtype(c->tensors[i]);
-    printf("%s%s%s: ", safe(c->to.path), name && c->n > 1 ? ":" : "",
-           name && c->n > 1 ? safe(name) : "");
-    if (dtype != c->dtypes[i]) printf("%s to ", tv_dtype_name(c->dtypes[i]));
-    printf("%s %s", tv_dtype_name(dtype),
-           shape_text(tv_tensor_rank(c->tensors[i]), tv_tensor_shape(c->tensors[i]), text));
+    const result *x = &c->results[i];
+    const tv_cast_report *r = &x->report;
+    const bool is_named = x->name && c->n > 1;
+    printf("%s%s%s: ", safe(c->to.path), is_named ? ":" : "", is_named ? safe(x->name) : "");
+    if (x->dtype != x->from) printf("%s to ", tv_dtype_name(x->from));
+    printf("%s %s", tv_dtype_name(x->dtype), shape_text(x->rank, x->shape, text));
     if (r->n_overflow) printf(", %" PRId64 " overflow", r->n_overflow);
     if (r->n_inexact) printf(", %" PRId64 " inexact", r->n_inexact);
     if (r->n_nan_to_integer) printf(", %" PRId64 " NaN to integer", r->n_nan_to_integer);
     if (r->first >= 0) {
       int64_t index[TV_MAX_RANK];
-      first_lost(c, i, index);
-      printf(", the first at %s", index_text(tv_tensor_rank(c->tensors[i]), index, text));
+      index_of(r->first, x->rank, x->shape, index);
+      printf(", the first at %s", index_text(x->rank, index, text));
     }
     putchar('\n');
   }
@@ -190,18 +233,11 @@ int run_convert(const arguments *a) {
   int status = source_open(&c.from, a->files[0], a);
   if (status) return status;
   c.n = source_count(&c.from);
-  const size_t n = (size_t)c.n;
-  c.names = need(n * sizeof *c.names);
-  c.tensors = need(n * sizeof *c.tensors);
-  c.dtypes = need(n * sizeof *c.dtypes);
-  c.reports = need(n * sizeof *c.reports);
+  c.results = need((size_t)c.n * sizeof *c.results);
   status = convert_all(&c);
   if (!status && given(a, OPTION_json)) json_conversion(&c);
   if (!status && !given(a, OPTION_json) && strcmp(c.to.path, "-") != 0) print_conversion(&c);
-  free(c.names);
-  free(c.tensors);
-  free(c.dtypes);
-  free(c.reports);
+  free(c.results);
   source_close(&c.from);
   return status;
 }

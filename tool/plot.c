@@ -160,12 +160,19 @@ static void json_plot(const plot *f, kind k, const char *path) {
   json_close('}');
 }
 
+/* A number of the array: an integer if its elements are. */
+static const char *value_text(const plot *f, double x, char text[NUMBER_SIZE]) {
+  const char letter = tv_dtype_kind(f->v.dtype);
+  if (letter == 'f' || letter == 'c' || x != floor(x)) return number_text(x, false, text);
+  snprintf(text, NUMBER_SIZE, "%.17g", x);
+  return text;
+}
+
 static void print_plot(const plot *f, kind k, const char *path) {
   char low[NUMBER_SIZE], high[NUMBER_SIZE];
   printf("%s: %s of %s\n", safe(path), kind_names[k], safe(f->title));
   if (f->least <= f->most) {
-    printf("  values from %s to %s", number_text(f->least, false, low),
-           number_text(f->most, false, high));
+    printf("  values from %s to %s", value_text(f, f->least, low), value_text(f, f->most, high));
   } else {
     printf("  no finite value");
   }
@@ -174,8 +181,8 @@ static void print_plot(const plot *f, kind k, const char *path) {
   putchar('\n');
   const bool is_mean = k == HEAT && f->across * f->down < view_size(&f->v);
   if (k == HEAT) {
-    printf("  colours from %s to %s%s\n", number_text(f->low, false, low),
-           number_text(f->high, false, high), is_mean ? ", each a mean of its elements" : "");
+    printf("  colours from %s to %s%s\n", value_text(f, f->low, low), value_text(f, f->high, high),
+           is_mean ? ", each a mean of its elements" : "");
   }
 }
 

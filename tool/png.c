@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "failure.h"
+#include "replacement.h"
 
 #ifdef TV_WITHOUT_PNG
 
@@ -45,26 +45,19 @@ static int write_direct(int file, const char *path, const unsigned char *bytes, 
 }
 
 static int replace(const char *path, const unsigned char *bytes, size_t n) {
-  char *beside = need(strlen(path) + 32);
-  const char *slash = strrchr(path, '/');
-  sprintf(beside, "%.*stv-png-%ld", slash ? (int)(slash - path + 1) : 0, path, (long)getpid());
-  const int file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  bool is_there = file >= 0 && write_all(file, bytes, n);
+  replacement r = replacement_begin(path);
+  const int file = open(r.beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  bool is_made = file >= 0 && write_all(file, bytes, n);
   int why = errno;
-  if (file >= 0 && close(file) && is_there) is_there = false, why = errno;
-  if (is_there && rename(beside, path)) is_there = false, why = errno;
-  if (!is_there && file >= 0) unlink(beside);
-  free(beside);
-  return is_there ? 0 : trouble("%s: %s", safe(path), strerror(why));
+  if (file >= 0 && close(file) && is_made) is_made = false, why = errno;
+  if (replacement_end(&r, is_made, false)) return 0;
+  return trouble("%s: %s", safe(path), strerror(is_made ? errno : why));
 }
 
 static int save(const char *path, const unsigned char *bytes, size_t n) {
-  struct stat about;
   if (!strcmp(path, "-")) return write_direct(STDOUT_FILENO, "standard output", bytes, n);
-  if (!stat(path, &about) && !S_ISREG(about.st_mode)) {
-    return write_direct(open(path, O_WRONLY | O_CLOEXEC), path, bytes, n);
-  }
-  return replace(path, bytes, n);
+  if (is_replaceable(path)) return replace(path, bytes, n);
+  return write_direct(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), path, bytes, n);
 }
 
 int png_save(const char *path, const picture *p) {

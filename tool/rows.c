@@ -54,7 +54,7 @@ tv_tensor *rows_next(rows *r, tv_dtype dtype) {
   if (r->part == PART_ABS) y = tv_abs(y);
   if (r->part == PART_REAL) y = tv_real(y);
   if (r->part == PART_IMAG) y = tv_imag(y);
-  return tv_astype(y, dtype);
+  return dtype == TV_DTYPE_NONE ? y : tv_astype(y, dtype);
 }
 
 bool rows_each(rows *r, tv_dtype dtype,

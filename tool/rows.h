@@ -27,7 +27,8 @@ void rows_begin(rows *r, tv_tensor *x, part p);
  *  row has one element where that can be. */
 void rows_begin_view(rows *r, view *v, part p, bool any_order);
 
-/** The next piece, [rows, ...], as `dtype`; NULL at the end, and after a failure. */
+/** The next piece, [rows, ...], as `dtype`, or with TV_DTYPE_NONE as it is; NULL at the end, and
+ * after a failure. */
 tv_tensor *rows_next(rows *r, tv_dtype dtype);
 
 /** Give each piece to `take` as `dtype` in host memory, in C order, with progress. False after a

@@ -78,6 +78,7 @@ static tv_status save_npz(const target *t, bool is_durable, int64_t n, const cha
   tv_npz_save_options options = TV_NPZ_SAVE_OPTIONS;
   options.durable = is_durable;
   options.compression = t->compression;
+  options.progress = progress_told;
   return tv_npz_save(t->path, n, names, tensors, &options);
 }
 
@@ -93,6 +94,7 @@ static tv_status save_safetensors(const target *t, bool is_durable, int64_t n,
   }
   tv_safetensors_save_options options = TV_SAFETENSORS_SAVE_OPTIONS;
   options.durable = is_durable;
+  options.progress = progress_told;
   options.n_metadata = n_metadata;
   options.keys = texts;
   options.values = texts + n_metadata;

@@ -24,7 +24,8 @@ static bool wants_pieces(const view *v, const tv_npy_layout *layout, const argum
   tv_scope_begin(&scope);
   source_read(v->from, v->at, &options);
   const char *why = tv_error_text();
-  const bool is_for_elements = strstr(why, "swapped") || strstr(why, "misaligned");
+  const bool is_for_elements =
+      strstr(why, "swapped") || strstr(why, "misaligned") || strstr(why, "address space");
   const bool cannot = tv_error() == TV_EUNSUPPORTED && is_for_elements;
   tv_scope_end(&scope, NULL);
   tv_error_clear();
