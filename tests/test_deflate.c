@@ -51,7 +51,7 @@ static bool is_left_out(void) {
   EQUAL(tv_error(), TV_EUNSUPPORTED);
   SAME_TEXT(tv_error_text(), "test: deflate: this build of the library is without zlib");
   tv_error_clear();
-  basin b = {.sink = {"test", basin_write}};
+  basin b = {.sink = {.who = "test", .write = basin_write}};
   CHECK(!tvi_deflater_new(&b.sink, 6));
   EQUAL(tv_error(), TV_EUNSUPPORTED);
   tv_error_clear();
@@ -105,7 +105,7 @@ TEST(there_and_back) {
   static char text[3000], out[3000];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * i / 7 % 23);
   for (int level = 1; level <= 9; level += 4) {
-    basin b = {.sink = {"test", basin_write}};
+    basin b = {.sink = {.who = "test", .write = basin_write}};
     tvi_deflater *const it = tvi_deflater_new(&b.sink, level);
     OK(tvi_deflate(it, text, 1000, false));
     OK(tvi_deflate(it, "", 0, false));
@@ -130,7 +130,7 @@ TEST(any_allocation_may_fail) {
     CHECK(!status || status == TV_ENOMEM);
   }
   CHECK(n > 2);
-  basin b = {.sink = {"test", basin_write}};
+  basin b = {.sink = {.who = "test", .write = basin_write}};
   tvi_deflater *it = NULL;
   for (n = 0; !it; tv_error_clear()) {
     tvi_memory_fail(++n, false);

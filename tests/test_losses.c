@@ -9,7 +9,7 @@
 #include "check.h"
 
 TEST(losses_of_blocks_add_up) {
-  double x[] = {1, 1e300, .1, NAN};
+  double x[] = {1, 1e300, .1, (double)NAN};
   float y[4];
   tv_cast_report lost = TV_CAST_REPORT;
   const tvi_cast cast = {TV_F64, TV_F32, 0, true};
@@ -43,7 +43,7 @@ TEST(nobody_need_count) {
 }
 
 TEST(infinities_that_were_there_are_no_loss) {
-  double x[] = {INFINITY, -INFINITY, 3};
+  double x[] = {(double)INFINITY, -(double)INFINITY, 3};
   float y[3];
   tv_cast_report lost = TV_CAST_REPORT;
   const tvi_cast cast = {TV_F64, TV_F32, TV_REFUSE_OVERFLOW, false};

@@ -15,6 +15,7 @@ typedef struct tvi_source {
   int64_t base;          /* where in that file the byte is that offsets count from */
   int64_t next;          /* where the next byte is, for those that read from a place */
   const uint8_t *memory; /* the next byte, for those that read from memory */
+  bool may_grow;         /* a writer may append to the file meanwhile */
   tvi_progress progress;
   /* Up to n bytes, fewer only where they end; *got of them. */
   tv_status (*read)(struct tvi_source *from, void *out, int64_t n, int64_t *got);

@@ -57,12 +57,26 @@ void tvi_npy_tell(const tv_npy_layout *layout, tv_npy_layout *out) {
 
 /* The header ---------------------------------------------------------------------------------- */
 
+/* A text of n bytes that is being read may be being written, by somebody who appends rows: it is
+ * read until two readings agree. A file that ends meanwhile is as it was read at first. */
+static tv_status read_until_it_stands(const tvi_source *from, int64_t at, uint8_t *text,
+                                      uint8_t *again, int64_t n) {
+  enum { TRIES = 100 };
+  for (int i = 0; i < TRIES; i++) {
+    int64_t got = 0;
+    const tv_status status = tvi_file_read_at(from->who, from->fd, at, again, n, &got);
+    if (status || got < n || !memcmp(text, again, (size_t)n)) return status;
+    memcpy(text, again, (size_t)n);
+  }
+  return tvi_fail_status(TV_EIO, "%s: cannot read: its header changes all the time", from->who);
+}
+
 static tv_status read_text(tvi_source *from, int64_t n, const tv_npy_options *options,
                            tv_npy_layout *layout) {
-  uint8_t *const text = tvi_malloc(n);
+  uint8_t *const text = tvi_malloc(2 * n);
   if (!text)
     return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", from->who,
-                           (long long)n);
+                           (long long)(2 * n));
   int64_t got = 0;
   tv_status status = tvi_source_read(from, text, n, &got);
   if (!status && got < n) {
@@ -71,9 +85,23 @@ static tv_status read_text(tvi_source *from, int64_t n, const tv_npy_options *op
         TV_EFORMAT, "%s: byte %lld: found the end of the file, expected %lld bytes of header",
         from->who, at, (long long)n);
   }
+  if (!status && from->may_grow)
+    status = read_until_it_stands(from, from->base + layout->offset - n, text, text + n, n);
   if (!status) status = tvi_npy_header_parse(from->who, text, n, options, layout);
   tvi_free(text);
   return status;
+}
+
+/* That the source, which had `size` bytes, holds what the header promises. A file may have grown
+ * since it was asked for its size: rows are written before the header that counts them. */
+static tv_status check_size(tvi_source *from, const tv_npy_layout *layout, int64_t size) {
+  if (from->may_grow && layout->bytes > size - layout->offset) {
+    const tv_status status = tvi_file_left(from->who, from->fd, &from->left);
+    if (status) return status;
+    if (from->left < 0) from->left = 0; /* nothing is in it any more */
+    size = layout->offset + from->left;
+  }
+  return tvi_npy_size_check(from->who, layout, size);
 }
 
 tv_status tvi_npy_read_header(tvi_source *from, const tv_npy_options *options,
@@ -99,8 +127,8 @@ tv_status tvi_npy_read_header(tvi_source *from, const tv_npy_options *options,
   layout->version = prefix[6];
   layout->offset = prefix_bytes + n;
   status = read_text(from, n, options, layout);
-  if (!status) status = tvi_npy_size_check(from->who, layout, size);
-  if (!status && size >= 0) layout->behind = size - layout->offset - layout->bytes;
+  if (!status) status = check_size(from, layout, size);
+  if (!status && from->left >= 0) layout->behind = from->left - layout->bytes;
   return status;
 }
 
