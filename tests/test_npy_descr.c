@@ -37,6 +37,8 @@ TEST(others_are_known_by_size) {
     const char *why;
   } table[] = {{"S10", 10, "text"},
                {"|a3", 3, "text"},
+               {"<U", -1, "text"},
+               {"<U0", -1, "text"},
                {"<U3", 12, "text"},
                {"<U536870911", 2147483644, "text"},
                {"<U536870912", -1, "text"},

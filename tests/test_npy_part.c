@@ -106,7 +106,18 @@ TEST(fields_step_by_records) {
   EQUAL(part.first, 80 + 7);
 }
 
+TEST(axes_of_one_have_no_place) {
+  const tv_npy_layout layout = layout_of(TV_F32, TV_SHAPE(1, 3, 1));
+  OK(cut(&layout, "..., ::-1, 0"));
+  for (int64_t i = 0; i < 3; i++) EQUAL(tvi_npy_part_place(&part, i), 2 - i);
+}
+
 TEST(no_elements_are_no_bytes) {
+  tv_npy_layout fields = layout_of(TV_F32, TV_SHAPE(5, 0));
+  fields.record_bytes = 4;
+  fields.field_rank = 1;
+  OK(cut(&fields, NULL));
+  EQUAL(part.size, 0);
   const tv_npy_layout layout = layout_of(TV_F32, TV_SHAPE(5, 2));
   OK(cut(&layout, "5:, 1"));
   EQUAL(part.size, 0);
@@ -128,4 +139,5 @@ TEST(what_is_no_index_is_refused) {
 TEST_MAIN("npy_part", CASE(a_whole_array_is_one_run), CASE(a_range_of_rows_is_one_run),
           CASE(gaps_keep_axes_apart), CASE(what_goes_backwards_is_read_forwards),
           CASE(fortran_order_is_walked_by_its_own_axes), CASE(fields_step_by_records),
-          CASE(no_elements_are_no_bytes), CASE(what_is_no_index_is_refused))
+          CASE(axes_of_one_have_no_place), CASE(no_elements_are_no_bytes),
+          CASE(what_is_no_index_is_refused))

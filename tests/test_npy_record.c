@@ -113,6 +113,7 @@ TEST(lists_are_checked_whole) {
   refused("[('a', '<f4', (3,) 4)]", "29: found 4, expected ',' or ')'");
   refused("[('a', '<f4'), ('a', '<f4')]", "26: found 'a', expected each name once");
   refused("[(('t' 'a'), '<f4')]", "17: found 'a', expected ','");
+  refused("[(('t', 3), '<f4')]", "18: found 3, expected the name of a field");
   refused("[(('t', 'a', '<f4')]", "21: found ,, expected ')'");
   refused("[('', '<f4')]", "12: found '', expected the name of a field");
   refused("[('a', '<f4'), ('b', '|O')]", "31: descr '|O' is not supported (Python objects)");
@@ -167,6 +168,17 @@ TEST(many_fields_have_an_end) {
   free(header);
 }
 
+TEST(commas_may_end_lists_and_axes_have_an_end) {
+  HOLDS(field(FILE_OF("[('a', '|u1',), ('b', '|u1', (2,),),]", "(2,)"), "a", NULL), 7, 128);
+  char header[600] = "{'descr': [('a', '|u1', (1,))], 'fortran_order': False, 'shape': (",
+       *at = header;
+  at += strlen(at);
+  for (int k = 0; k < 64; k++) at += sprintf(at, "1, ");
+  sprintf(at, ")}");
+  FAILS(TV_EFORMAT, "npy_read_memory: header: found 65 axes with the field's, expected 64",
+        field(header, "a", NULL));
+}
+
 TEST(any_allocation_may_fail) {
   tv_tensor *x = NULL;
   for (int64_t n = 1; !x; n++) {
@@ -182,4 +194,5 @@ TEST(any_allocation_may_fail) {
 TEST_MAIN("npy_record", CASE(a_field_is_read), CASE(a_field_brings_its_axes),
           CASE(layouts_tell_of_records), CASE(what_cannot_be_read_says_why),
           CASE(lists_are_checked_whole), CASE(sizes_of_what_is_passed_over_count),
-          CASE(many_fields_have_an_end), CASE(any_allocation_may_fail))
+          CASE(many_fields_have_an_end), CASE(commas_may_end_lists_and_axes_have_an_end),
+          CASE(any_allocation_may_fail))

@@ -22,10 +22,10 @@ static bool is(const uint8_t *text, int64_t n, const char *word) {
   return n == (int64_t)strlen(word) && !memcmp(text, word, (size_t)n);
 }
 
-/* The number that all of the text is, 1 to 2^31 - 1; -1. */
+/* The number that all of a text of one byte or more is, 1 to 2^31 - 1; -1. */
 static int64_t number(const uint8_t *text, int64_t n) {
   int64_t value = 0;
-  if (n < 1 || n > 10 || *text == '0') return -1;
+  if (n > 10 || *text == '0') return -1;
   for (int64_t i = 0; i < n; i++) {
     if (text[i] < '0' || text[i] > '9') return -1;
     value = 10 * value + (text[i] - '0');
