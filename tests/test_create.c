@@ -163,8 +163,26 @@ TEST(bad_arguments_are_refused) {
   SHAPE_IS(tv_tensor_from_memory(NULL, TV_U8, TV_SHAPE(0), NULL), TV_SHAPE(0));
 }
 
-TEST_MAIN("create", CASE(filled), CASE(like), CASE(arange_counts_as_numpy),
-          CASE(linspace_ends_on_its_ends), CASE(eye_has_any_diagonal),
+/* Elements of complex64 may begin between words of eight bytes, which move as one. */
+TEST(complex_numbers_are_aligned_as_their_parts_are) {
+  enum { N = 70 };
+  static _Alignas(8) float room[2 * N * N + 1];
+  for (int i = 0; i < 2 * N * N; i++) room[i + 1] = (float)i;
+  tv_memory_options o = TV_MEMORY_OPTIONS;
+  o.borrow = true;
+  tv_tensor *const x = OK(tv_tensor_from_memory(room + 1, TV_C64, TV_SHAPE(N, N), &o));
+  static float got[2 * N * N];
+  OK(tv_tensor_copy_out(tv_matrix_transpose(x), got, sizeof got));
+  for (int i = 0; i < N; i++)
+    for (int k = 0; k < N; k++)
+      CHECK(got[2 * (i * N + k)] == (float)(2 * (k * N + i)) &&
+            got[2 * (i * N + k) + 1] == (float)(2 * (k * N + i) + 1));
+  OK(tv_tensor_copy_out(tv_slice(x, "::3, 1::2"), got, sizeof got));
+  CHECK(got[0] == 2 && got[1] == 3 && got[2] == 6);
+}
+
+TEST_MAIN("create", CASE(complex_numbers_are_aligned_as_their_parts_are), CASE(filled), CASE(like),
+          CASE(arange_counts_as_numpy), CASE(linspace_ends_on_its_ends), CASE(eye_has_any_diagonal),
           CASE(borrow_is_released_after_its_last_view),
           CASE(borrow_is_released_when_the_call_fails), CASE(steps_of_the_caller),
           CASE(misaligned_bytes_are_copied), CASE(bad_arguments_are_refused))

@@ -28,7 +28,7 @@ typedef struct {
 COPY(copy_1, uint8_t)
 COPY(copy_2, uint16_t)
 COPY(copy_4, uint32_t)
-COPY(copy_8, uint64_t)
+COPY(copy_8, tvi_eight)
 COPY(copy_16, pair)
 
 tvi_loop *tvi_copy_loop(int64_t item) {

@@ -223,7 +223,7 @@ static void pack(int64_t item, void *to, const char *from, int64_t row_step, int
       PACK(uint32_t);
       break;
     case 8:
-      PACK(uint64_t);
+      PACK(tvi_eight);
       break;
     default:
       PACK(pair);

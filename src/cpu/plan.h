@@ -8,6 +8,9 @@
 
 enum { TVI_PLAN_OPERANDS = 1 + TV_MAX_INPUTS };
 
+/* Eight bytes that move as one: elements of complex64 are aligned as their halves are. */
+typedef uint64_t tvi_eight __attribute__((aligned(4)));
+
 /* Axes of size above 1, none of which could be merged with its neighbour; the last is the inner
  * loop. */
 typedef struct tvi_plan {
