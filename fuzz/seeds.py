@@ -38,15 +38,7 @@ def lines_of(path):
             yield unescaped(line)
 
 
-RECORDS = ("[('a', '<f4'), ('b', '|u1')]", "[('b', '<U1'), ('a', '>i2', (2,))]", "[(('t', 'a'), '|b1'), ('', '|V3')]",
-           "[('c', [('a', '<f8'), ('d', '<M8[us]')]), ('a', '<c8')]", "[('a', [('x', '|u1')], (2,))]")
-
-
 def npy():
-    for types in RECORDS:
-        for order in ("False", "True"):
-            text = npy_corpus.padded("{'descr': %s, 'fortran_order': %s, 'shape': (2, 1), }" % (types, order), align=16)
-            yield npy_corpus.file_of(text, bytes(80))
     for case in npy_corpus.Corpus().fixed():
         if len(case.data) <= MOST_NPY:
             yield case.data
