@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Inputs of the fuzz targets, in folders for libFuzzer and in lines for the tree.
 
-    seeds.py make TARGET FOLDER      seeds by rule: npy, npz, safetensors or slice
+    seeds.py make TARGET FOLDER      seeds by rule: npy, part, npz, safetensors or slice
     seeds.py unpack FILE.inputs FOLDER  lines into files
     seeds.py pack FOLDER FILE.inputs    files into lines, the shortest first
 
@@ -42,6 +42,23 @@ def npy():
     for case in npy_corpus.Corpus().fixed():
         if len(case.data) <= MOST_NPY:
             yield case.data
+
+
+def part():
+    structured = [
+        "[('a', '<f4'), ('b', '<i2')]", "[('a', '>f8'), ('', '|V3'), ('c', '|b1')]", "[('a', '<i2', (2,)), ('b', '<c8')]",
+        "[('x', [('y', '<u2'), ('z', '|u1')]), ('w', '<f2')]", "[(('title', 'a'), '<i4'), ('b', '<U2')]"]
+    texts = [b"", b":", b"0", b"-1", b"...", b"::2", b"::-1", b"1:, ::-2", b"..., None, 0", b"None, 1", b":1, 1:", b"5:"]
+    for i, text in enumerate(texts):
+        for shape, fortran in (((3,), False), ((2, 3), False), ((2, 3), True), ((2, 1, 2), True), ((0, 3), False)):
+            case = npy_corpus.Corpus(i).valid("x", "i2" if i % 2 else "f4", "<>"[i % 3 == 0], shape, fortran)
+            yield text + b"\n\n" + bytes([i + 20]) + case.data
+            yield text + b"\n\n" + bytes([i]) + case.data
+    for i, descr in enumerate(structured):
+        for field in (b"a", b"b", b"c", b"x.y", b"x.z", b"w", b"title", b"x", b""):
+            for shape in ((2,), (2, 2)):
+                head = "{'descr': %s, 'fortran_order': %s, 'shape': %s, }" % (descr, i % 2 == 1, shape)
+                yield texts[i] + b"\n" + field + b"\n\x20" + npy_corpus.file_of(npy_corpus.padded(head, align=16), bytes(range(64)))
 
 
 def small(code="<i2", data=b"\1\0\2\0\3\0", shape=(3,)):
@@ -112,7 +129,7 @@ def write(folder, inputs):
 def main():
     word, first, second = sys.argv[1:4]
     if word == "make":
-        write(pathlib.Path(second), {"npy": npy, "npz": npz, "safetensors": safetensors, "slice": slice}[first]())
+        write(pathlib.Path(second), {"npy": npy, "part": part, "npz": npz, "safetensors": safetensors, "slice": slice}[first]())
     elif word == "unpack":
         write(pathlib.Path(second), lines_of(first))
     elif word == "pack":

@@ -45,8 +45,8 @@ static inline void put_foreign(const char *prefix, size_t prefix_bytes, const ch
   bytes[8] = (char)n;
   memcpy(bytes + prefix_bytes, text, n);
   for (int64_t i = 0; i < 3 * rows; i++) {
-    const int16_t value = (int16_t)i;
-    memcpy(bytes + prefix_bytes + n + 2 * i, &value, 2);
+    bytes[prefix_bytes + n + 2 * (size_t)i] = (char)i; /* little-endian on every host */
+    bytes[prefix_bytes + n + 2 * (size_t)i + 1] = (char)(i >> 8);
   }
   file_put("x.npy", bytes, prefix_bytes + n + 6 * (size_t)rows);
 }
