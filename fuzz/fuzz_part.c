@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
   o.slice = slice;
   if (dtype < TV_DTYPE_COUNT) o.dtype = dtype;
   const char *const path = fuzz_file(data, n);
-  outcome first;
+  outcome first = {TV_OK, 0, ""};
   for (int k = 0; k < WAYS; k++) {
     digest = 0;
     fuzz_begin(&way);
