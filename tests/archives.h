@@ -36,4 +36,18 @@ static inline size_t archive_find(const archive *a, size_t end, char third, char
   }
 }
 
+/* What a progress callback was told, and the call at which it stops the work; 0: none. */
+static struct {
+  int calls, stop_at;
+  int64_t done, total;
+} archives_seen;
+
+static inline bool archives_told(void *user, int64_t done, int64_t total) {
+  (void)user;
+  CHECK(done >= archives_seen.done || !archives_seen.calls);
+  archives_seen.done = done;
+  archives_seen.total = total;
+  return ++archives_seen.calls != archives_seen.stop_at;
+}
+
 #endif

@@ -371,47 +371,34 @@ TEST(arguments_without_meaning_are_refused) {
   folder_leave();
 }
 
-static struct {
-  int calls, stop_at;
-  int64_t done, total;
-} told;
-
-static bool note(void *user, int64_t done, int64_t total) {
-  (void)user;
-  CHECK(done >= told.done || !told.calls);
-  told.done = done;
-  told.total = total;
-  return ++told.calls != told.stop_at;
-}
-
 TEST(progress_is_told_of_all_and_may_stop_it) {
   const char *const pair[] = {"p", "q"};
   tv_tensor *const x = OK(tv_zeros(TV_F32, TV_SHAPE(1 << 20)));
   tv_tensor *const two[] = {x, tv_add(x, tv_scalar(1))};
   tv_npz_save_options o = TV_NPZ_SAVE_OPTIONS;
-  o.progress = note;
-  told.calls = told.stop_at = 0;
+  o.progress = archives_told;
+  archives_seen.calls = archives_seen.stop_at = 0;
   folder_enter();
   OK(tv_npz_save("p", 2, pair, two, &o));
-  EQUAL(told.calls, 3);
-  EQUAL(told.done, 8 << 20);
-  EQUAL(told.total, 8 << 20);
-  told.calls = 0;
-  told.stop_at = 3;
+  EQUAL(archives_seen.calls, 3);
+  EQUAL(archives_seen.done, 8 << 20);
+  EQUAL(archives_seen.total, 8 << 20);
+  archives_seen.calls = 0;
+  archives_seen.stop_at = 3;
   EQUAL(tv_npz_save("p", 2, pair, two, &o), TV_ECANCELED);
   tv_error_clear();
   EQUAL(folder_files(), 1);
   tv_npz *const file = tv_npz_open("p", NULL);
   tv_npy_options r = TV_NPY_OPTIONS;
   tv_tensor *got[2];
-  r.progress = note;
-  told.calls = told.stop_at = 0;
+  r.progress = archives_told;
+  archives_seen.calls = archives_seen.stop_at = 0;
   OK(tv_npz_read_all(file, &r, got));
   SAME(got[1], two[1]);
-  EQUAL(told.calls, 4); /* each at its start and its end */
-  CHECK(told.done >= 8 << 20 && told.done <= told.total);
-  told.calls = 0;
-  told.stop_at = 3;
+  EQUAL(archives_seen.calls, 4); /* each at its start and its end */
+  CHECK(archives_seen.done >= 8 << 20 && archives_seen.done <= archives_seen.total);
+  archives_seen.calls = 0;
+  archives_seen.stop_at = 3;
   EQUAL(tv_npz_read_all(file, &r, got), TV_ECANCELED);
   CHECK(!got[0] && !got[1]);
   tv_error_clear();
