@@ -321,7 +321,7 @@ int main(int argc, char **argv) {
   const size_t n_formats = sizeof formats / sizeof *formats;
   while (argc > 2 && f < n_formats && strcmp(formats[f].format, argv[1])) f++;
   char *const pack = argc > 2 && f < n_formats ? read_pack(argv[2], &n) : NULL;
-  const double slowness = argc > 3 ? atof(argv[3]) : 1;
+  const double slowness = argc > 3 ? strtod(argv[3], NULL) : 1;
   const int fd = memfd_create("corpus", 0);
   char path[64];
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

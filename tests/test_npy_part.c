@@ -21,13 +21,13 @@ static tv_status cut(const tv_npy_layout *layout, const char *slice) {
 }
 
 /* The axes of the file are these counts and steps. */
-#define AXES(...)                                                                \
-  do {                                                                           \
-    const int64_t want[] = {__VA_ARGS__};                                        \
-    EQUAL(2 * (size_t)part.n_axes, sizeof want / sizeof *want);                  \
-    for (int i = 0; i < part.n_axes; i++) EQUAL(part.counts[i], want[2 * i]);    \
-    for (int i = 0; i < part.n_axes; i++) EQUAL(part.steps[i], want[2 * i + 1]); \
-  } while (0)
+#define AXES(...) axes_are((const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}))
+static void axes_are(const int64_t *want, size_t bytes) {
+  const int n = (int)(bytes / sizeof *want / 2);
+  EQUAL(part.n_axes, n);
+  for (int i = 0; i < n; i++) EQUAL(part.counts[i], want[2 * i]);
+  for (int i = 0; i < n; i++) EQUAL(part.steps[i], want[2 * i + 1]);
+}
 
 TEST(a_whole_array_is_one_run) {
   const tv_npy_layout layout = layout_of(TV_F32, TV_SHAPE(2, 3, 4));

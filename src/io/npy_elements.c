@@ -44,7 +44,9 @@ typedef struct reader {
   int64_t room;         /* elements that fit there */
   int64_t at;           /* of the source, in bytes from the first element of the file */
   int64_t done;         /* elements */
-  char *stretch, *block, *converted; /* PICK bytes each; NULL where there is no need */
+  /* PICK bytes each; the elements' place where none is needed. */
+  char *stretch, *block, *converted;
+  char *blocks; /* all of them, to be freed */
 } reader;
 
 /* Whether elements are at their place when they are read. */
@@ -123,7 +125,7 @@ static tv_status grow(reader *r, int64_t n) {
   int64_t room = r->room < r->part->size / 2 ? 2 * r->room : r->part->size;
   if (room - r->done < n) room = r->done + n;
   tvi_storage *const larger = tvi_storage_new(TV_CPU, room * r->item);
-  if (!larger) return tvi_failure();
+  if (!larger) return TV_ENOMEM;
   memcpy(larger->data, r->to, (size_t)(r->done * r->item));
   tvi_storage_release(r->storage);
   r->storage = larger;
@@ -280,18 +282,19 @@ static tv_status prepare(reader *r, void *out) {
     r->room = size;
   } else {
     r->storage = tvi_storage_new(r->device, r->room * r->item);
-    if (!r->storage) return tvi_failure();
+    if (!r->storage) return TV_ENOMEM;
     r->to = r->storage->data;
   }
   const bool has_gaps = !tvi_npy_part_is_dense(r->part);
   const int n = (has_gaps ? 1 : 0) + (is_straight(r) ? 0 : 1) + (r->device == TV_CPU ? 0 : 1);
+  r->stretch = r->block = r->converted = r->to;
   if (!n) return TV_OK;
-  char *const blocks = tvi_malloc(n * (int64_t)PICK);
-  if (!blocks)
+  r->blocks = tvi_malloc(n * (int64_t)PICK);
+  if (!r->blocks)
     return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", r->from->who, n * PICK);
-  r->stretch = blocks; /* the first of them, to be freed, also where it serves as another */
-  r->block = blocks + (has_gaps ? PICK : 0);
-  r->converted = blocks + (n - 1) * (int64_t)PICK;
+  r->stretch = r->blocks;
+  r->block = r->blocks + (has_gaps ? PICK : 0);
+  r->converted = r->blocks + (n - 1) * (int64_t)PICK;
   return TV_OK;
 }
 
@@ -382,7 +385,7 @@ tv_tensor *tvi_npy_copy(tvi_source *from, const tv_npy_layout *layout, const tvi
     tv_release(x);
     x = there;
   }
-  tvi_free(r.stretch);
+  tvi_free(r.blocks);
   if (r.storage) tvi_storage_release(r.storage);
   return x;
 }

@@ -29,6 +29,7 @@ typedef struct records {
   bool void2_is_bf16;
   tvi_npy_descr *descr; /* what is told of the field that is wanted */
   bool is_found;
+  int found_depth;     /* of the list that it is in */
   const char *why_not; /* it is there, and cannot be read; NULL */
   bool is_void;        /* the type that was taken last */
   name *names;         /* of the lists that are open, the outermost first */
@@ -47,9 +48,11 @@ static tv_status take_fields(records *r, int depth, const char *path, int64_t of
                              int64_t *bytes);
 
 /* The field that is wanted is here. */
-static void find(records *r, tv_dtype dtype, bool is_big_endian, int64_t offset, const char *why) {
+static void find(records *r, int depth, tv_dtype dtype, bool is_big_endian, int64_t offset,
+                 const char *why) {
   r->why_not = r->is_found ? "two fields answer to that name" : why;
   r->is_found = true;
+  r->found_depth = depth;
   *r->descr =
       (tvi_npy_descr){.dtype = dtype, .is_big_endian = is_big_endian, .field_offset = offset};
 }
@@ -62,7 +65,8 @@ static tv_status take_type(records *r, int depth, const char *path, int64_t offs
   r->is_void = false;
   if (tvi_npy_take(in, '[')) {
     if (is_wanted)
-      find(r, TV_DTYPE_NONE, false, offset, "a record itself: add '.' and one of its fields");
+      find(r, depth, TV_DTYPE_NONE, false, offset,
+           "a record itself: add '.' and one of its fields");
     return take_fields(r, depth + 1, is_wanted ? NULL : path, offset, bytes);
   }
   const uint8_t *const begin = in->at, *text = begin;
@@ -79,7 +83,8 @@ static tv_status take_type(records *r, int depth, const char *path, int64_t offs
   *bytes = code.bytes;
   r->is_void = memchr(text, 'V', (size_t)n) != NULL;
   if (is_wanted)
-    find(r, code.dtype, code.is_big_endian, offset, code.dtype == TV_DTYPE_NONE ? code.why : NULL);
+    find(r, depth, code.dtype, code.is_big_endian, offset,
+         code.dtype == TV_DTYPE_NONE ? code.why : NULL);
   return TV_OK;
 }
 
@@ -122,7 +127,7 @@ static tv_status take_field(records *r, int depth, int first, const char *path, 
   tvi_npy_text *const in = r->in;
   int64_t shape[TV_MAX_RANK], elements;
   int rank;
-  name is;
+  name is = {NULL, 0};
   if (!tvi_npy_take(in, '(')) return tvi_npy_refuse(in, in->at, "'(' of a field");
   tv_status status = take_name(r, first, &is);
   if (status) return status;
@@ -137,7 +142,7 @@ static tv_status take_field(records *r, int depth, int first, const char *path, 
   if (!tvi_product(rank, shape, *bytes, &elements, bytes))
     return tvi_npy_refuse(in, in->at - 1, "a record of at most 2^31-1 bytes");
   if (rank && r->is_found && !was_found) {
-    if (*rest) r->why_not = "within an array of records";
+    if (r->found_depth > depth) r->why_not = "within an array of records";
     r->descr->field_rank = rank;
     memcpy(r->descr->field_shape, shape, (size_t)rank * sizeof *shape);
   }
