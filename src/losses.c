@@ -107,15 +107,10 @@ void tvi_cast_tell(const tv_cast_report *lost, tv_cast_report *out) {
 HAS_INFINITY(16)
 HAS_INFINITY(32)
 
-/* Whether something may be refused, by a quick look: at infinities that came out, or at the least
- * and greatest that went in, which are NaN if anything is. */
-static bool may_be_refused(const tvi_cast *cast, tv_tensor *x, const tv_tensor *y) {
-  const tv_dtype real = tvi_real_part(cast->to);
-  const int64_t n = y->size * (tvi_is_complex(cast->to) ? 2 : 1);
-  const void *const words = y->data;
-  switch (real) {
-    case TV_F64:
-      return false;
+/* Of n elements that came out. */
+static bool has_infinity(tv_dtype dtype, const void *words, int64_t n) {
+  if (tvi_is_complex(dtype)) n *= 2;
+  switch (tvi_real_part(dtype)) {
     case TV_F32:
       return has_infinity_32(words, n, 0x7f800000);
     case TV_BF16:
@@ -123,9 +118,35 @@ static bool may_be_refused(const tvi_cast *cast, tv_tensor *x, const tv_tensor *
     case TV_F16:
       return has_infinity_16(words, n, 0x7c00);
     default:
-      break;
+      return false;
   }
-  if (cast->from == TV_BOOL) return false;
+}
+
+static bool counts_all(const tvi_cast *cast) {
+  return cast->is_counted || cast->refuse & TV_REFUSE_INEXACT;
+}
+
+bool tvi_cast_shows(const tvi_cast *cast) {
+  return !counts_all(cast) && (!cast->refuse || tvi_is_inexact(cast->to) || cast->from == TV_BOOL);
+}
+
+static tv_status write_cast(const char *who, const tvi_cast *cast, void *from, void *to,
+                            int64_t n) {
+  const int64_t to_step = tv_dtype_size(cast->to), from_step = tv_dtype_size(cast->from);
+  return tvi_write(who, TV_CPU, cast->to, to, &to_step, 1, &n, cast->from, from, &from_step);
+}
+
+tv_status tvi_cast_shown(const char *who, const tvi_cast *cast, void *from, void *to, int64_t n,
+                         bool *may_be_lost) {
+  const tv_status status = write_cast(who, cast, from, to, n);
+  *may_be_lost = !status && cast->refuse && has_infinity(cast->to, to, n);
+  return status;
+}
+
+/* Whether something may be refused, by a quick look: at infinities that came out, or at the least
+ * and greatest that went in, which are NaN if anything is. */
+static bool may_be_refused(const tvi_cast *cast, tv_tensor *x, const tv_tensor *y) {
+  if (tvi_cast_shows(cast)) return has_infinity(cast->to, y->data, y->size);
   if (tvi_is_complex(cast->from)) return true;
   if (cast->to == TV_BOOL && tvi_is_integer(cast->from)) return false;
   tv_tensor *const ends[] = {tv_min(x, TV_ALL_AXES), tv_max(x, TV_ALL_AXES)};
@@ -147,11 +168,8 @@ static tv_tensor *show(void *data, tv_dtype dtype, int64_t n) {
 
 tv_status tvi_cast_counted(const char *who, const tvi_cast *cast, void *from, void *to, int64_t n,
                            int64_t first, tv_cast_report *lost) {
-  const int64_t to_step = tv_dtype_size(cast->to), from_step = tv_dtype_size(cast->from);
-  tv_status status =
-      tvi_write(who, TV_CPU, cast->to, to, &to_step, 1, &n, cast->from, from, &from_step);
-  const bool counts_all = cast->is_counted || cast->refuse & TV_REFUSE_INEXACT;
-  if (status || (!counts_all && !cast->refuse)) return status;
+  tv_status status = write_cast(who, cast, from, to, n);
+  if (status || (!counts_all(cast) && !cast->refuse)) return status;
   tv_scope scope;
   status = tv_scope_begin(&scope);
   if (status) return status;
@@ -160,7 +178,7 @@ tv_status tvi_cast_counted(const char *who, const tvi_cast *cast, void *from, vo
   tvi_self.device = TV_CPU;
   tv_tensor *const x = show(from, cast->from, n), *const y = show(to, cast->to, n);
   tv_cast_report now = TV_CAST_REPORT;
-  if (x && y && (counts_all || may_be_refused(cast, x, y)) && report_losses(x, y, &now)) {
+  if (x && y && (counts_all(cast) || may_be_refused(cast, x, y)) && report_losses(x, y, &now)) {
     lost->n_overflow += now.n_overflow;
     lost->n_inexact += now.n_inexact;
     lost->n_nan_to_integer += now.n_nan_to_integer;

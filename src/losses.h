@@ -16,6 +16,12 @@ typedef struct tvi_cast {
 tv_status tvi_cast_counted(const char *who, const tvi_cast *cast, void *from, void *to, int64_t n,
                            int64_t first, tv_cast_report *lost);
 
+/* Whether losses that are refused show in what comes out, so that tvi_cast_shown does. */
+bool tvi_cast_shows(const tvi_cast *cast);
+/* The same without a count, on any thread: whether something that is refused may be lost. */
+tv_status tvi_cast_shown(const char *who, const tvi_cast *cast, void *from, void *to, int64_t n,
+                         bool *may_be_lost);
+
 bool tvi_cast_is_refused(const tvi_cast *cast, const tv_cast_report *lost);
 /* TV_EVALUE, with the counts. */
 tv_status tvi_cast_refuse(const char *who, const tvi_cast *cast, const tv_cast_report *lost);

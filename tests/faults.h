@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,20 +28,22 @@ enum {
 
 static struct {
   tvi_system real;
-  int64_t at, calls;
+  int64_t at;
+  _Atomic int64_t calls; /* of any thread */
   int error;
   bool is_every; /* each call from `at` on */
 } faults;
 
 static bool faults_hit(void) {
-  faults.calls++;
-  if (faults.calls != faults.at && !(faults.is_every && faults.calls > faults.at)) return false;
+  const int64_t call = ++faults.calls;
+  if (call != faults.at && !(faults.is_every && call > faults.at)) return false;
   if (faults.error == FAULT_KILL) _exit(9);
   errno = faults.error;
   return faults.error != FAULT_SHORT;
 }
 static size_t faults_cut(size_t bytes) {
-  const bool is_now = faults.calls == faults.at || (faults.is_every && faults.calls > faults.at);
+  const int64_t call = faults.calls;
+  const bool is_now = call == faults.at || (faults.is_every && call > faults.at);
   return is_now && faults.error == FAULT_SHORT && bytes > 1 ? 1 : bytes;
 }
 

@@ -53,6 +53,30 @@ TEST(every_source_is_read_and_passed_over) {
   folder_leave();
 }
 
+TEST(other_places_are_read_beside) {
+  folder_enter();
+  file_put("x", text, 20);
+  const int fd = open("x", O_RDONLY);
+  CHECK(lseek(fd, 2, SEEK_SET) == 2);
+  tvi_source sources[3] = {tvi_memory_source("x", text + 2, 18), tvi_place_source("x", fd, 2, 18)};
+  OK(tvi_file_source(&sources[2], "x", fd));
+  for (int k = 0; k < 3; k++) {
+    char out[8] = {0};
+    int64_t got;
+    OK(tvi_source_read(&sources[k], out, 1, &got));
+    OK(tvi_source_skip(&sources[k], 2, &got));
+    tvi_source beside = tvi_source_beside(&sources[k], 11);
+    EQUAL(beside.left, 4);
+    OK(tvi_source_read(&beside, out, 7, &got));
+    SAME_TEXT(out, "ghij");
+    EQUAL(got, 4);
+    OK(tvi_source_read(&sources[k], out, 4, &got)); /* it goes on where it was */
+    SAME_TEXT(out, "5678");
+  }
+  close(fd);
+  folder_leave();
+}
+
 TEST(failing_files_say_so) {
   folder_enter();
   file_put("x", text, 20);
@@ -110,5 +134,6 @@ TEST(sinks_take_what_they_are_given) {
                tvi_sink_elements(&to.sink, text, 4));
 }
 
-TEST_MAIN("flow", CASE(every_source_is_read_and_passed_over), CASE(failing_files_say_so),
-          CASE(callbacks_that_fail_or_lie_are_refused), CASE(sinks_take_what_they_are_given))
+TEST_MAIN("flow", CASE(every_source_is_read_and_passed_over), CASE(other_places_are_read_beside),
+          CASE(failing_files_say_so), CASE(callbacks_that_fail_or_lie_are_refused),
+          CASE(sinks_take_what_they_are_given))

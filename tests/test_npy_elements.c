@@ -332,6 +332,148 @@ TEST(progress_is_told_and_may_stop_it) {
   free(file.bytes);
 }
 
+/* Several threads --------------------------------------------------------------------------------
+ * Of files of more than 4 MiB. */
+
+enum { LARGE = 3 << 18 }; /* elements: 6 MiB of f64 */
+
+static tv_tensor *large(void) {
+  tv_tensor *const x = tv_add(tv_arange(TV_F64, 0, LARGE, 1), tv_scalar(0.125));
+  return OK(tv_reshape(x, TV_SHAPE(-1, 1024)));
+}
+
+TEST(threads_read_what_one_reads) {
+  static const struct {
+    tv_npy_order order;
+    bool is_big;
+    tv_dtype saved, dtype;
+    unsigned refuse;
+    const char *slice;
+  } cases[] = {{TV_NPY_ORDER_C, false, TV_F64, TV_DTYPE_NONE, 0, NULL},
+               {TV_NPY_ORDER_C, true, TV_F64, TV_DTYPE_NONE, 0, "3:"},
+               {TV_NPY_ORDER_FORTRAN, true, TV_F64, TV_F32, TV_REFUSE_OVERFLOW, NULL},
+               {TV_NPY_ORDER_C, false, TV_F64, TV_I32, TV_REFUSE_OVERFLOW, NULL},
+               {TV_NPY_ORDER_C, false, TV_F64, TV_C64, 0, "::-1, 1:"},
+               {TV_NPY_ORDER_C, false, TV_F64, TV_DTYPE_NONE, 0, "1:, ::3"},
+               {TV_NPY_ORDER_FORTRAN, false, TV_F64, TV_F32, 0, "5:, ::-2"},
+               {TV_NPY_ORDER_C, true, TV_C128, TV_DTYPE_NONE, 0, "..., 1::511"}};
+  folder_enter();
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    tv_scope scope;
+    OK(tv_scope_begin(&scope));
+    tv_tensor *const x = OK(tv_astype(large(), cases[c].saved));
+    npy_bytes file = npy_bytes_saved(x, cases[c].order, cases[c].is_big);
+    tv_tensor *want = cases[c].slice ? OK(tv_slice(x, cases[c].slice)) : x;
+    if (cases[c].dtype != TV_DTYPE_NONE) want = OK(tv_astype(want, cases[c].dtype));
+    tv_npy_options o = TV_NPY_OPTIONS;
+    o.slice = cases[c].slice;
+    o.dtype = cases[c].dtype;
+    o.refuse = cases[c].refuse;
+    for (int threads = 1; threads <= 4; threads++) {
+      OK(tv_threads_set(threads));
+      for (int door = 0; door < DOORS; door += 2) SAME(through(door, &file, &o), want);
+      void *const out = calloc(1, (size_t)tv_tensor_bytes(want));
+      o.out = out;
+      o.capacity = tv_tensor_bytes(want);
+      SAME(OK(through(2, &file, &o)), want);
+      o.out = NULL;
+      free(out);
+    }
+    free(file.bytes);
+    OK(tv_scope_end(&scope, NULL));
+  }
+  OK(tv_threads_set(0));
+  folder_leave();
+}
+
+TEST(threads_fail_as_one_does) {
+  double *const values = calloc(LARGE, sizeof *values);
+  const int64_t bad[] = {LARGE - 1, 700000, 300001, 300000};
+  folder_enter();
+  for (int k = 0; k < 4; k++) {
+    values[bad[k]] = -1e300;
+    tv_tensor *const x = OK(tv_tensor_from_memory(values, TV_F64, TV_SHAPE(LARGE), NULL));
+    npy_bytes file = npy_bytes_saved(x, TV_NPY_ORDER_C, k % 2);
+    tv_cast_report lost[4];
+    char said[4][512];
+    for (int threads = 1; threads <= 4; threads++) {
+      lost[threads - 1] = (tv_cast_report)TV_CAST_REPORT;
+      OK(tv_threads_set(threads));
+      tv_npy_options o = TV_NPY_OPTIONS;
+      o.dtype = TV_F32;
+      CHECK(!through(2, &file, &o));
+      EQUAL(tv_error(), TV_EVALUE);
+      strcpy(said[threads - 1], tv_error_text());
+      SAME_TEXT(said[threads - 1], said[0]);
+      tv_error_clear();
+      o.refuse = 0;
+      OK(through(2, &file, &o)); /* nobody asks */
+      o.report = &lost[threads - 1];
+      OK(through(2, &file, &o));
+      EQUAL(lost[threads - 1].n_overflow, k + 1);
+      EQUAL(lost[threads - 1].first, bad[k]);
+    }
+    CHECK(strstr(said[0], k == 3 ? "2 overflow" : "1 overflow"));
+    free(file.bytes);
+  }
+  free(values);
+  uint8_t *const bools = calloc(9 << 20, 1);
+  bools[8 << 20] = 3;
+  bools[5000001] = 2;
+  static const char header[] = "{'descr': '|b1', 'fortran_order': False, 'shape': (9437184,), }";
+  npy_bytes file = npy_bytes_of(header, bools, 9 << 20);
+  for (int threads = 1; threads <= 4; threads++) {
+    OK(tv_threads_set(threads));
+    FAILS(TV_EFORMAT, "npy_load: x.npy: byte 5000075: found 2 as bool 5000001, expected 0 or 1",
+          through(2, &file, &(tv_npy_options)TV_NPY_OPTIONS));
+  }
+  OK(tv_threads_set(0));
+  free(file.bytes);
+  free(bools);
+  folder_leave();
+}
+
+/* The file ends while it is read. */
+static bool shorten(void *user, int64_t done, int64_t total) {
+  (void)user;
+  (void)total;
+  CHECK(truncate("x.npy", 5000000) == 0);
+  return done >= 0;
+}
+
+/* A call of the system that fails once may be made again; one that fails on is told, once. */
+TEST(threads_tell_failing_reads) {
+  tv_tensor *const x = large();
+  OK(tv_threads_set(3));
+  folder_enter();
+  OK(tv_npy_save("x.npy", x, NULL));
+  for (int error = 0; error < 2; error++) {
+    for (int every = 0; every < 2; every++) {
+      tv_tensor *y = NULL;
+      const int open = open_descriptors();
+      for (int64_t n = 1; faults_begin(n, error ? EIO : FAULT_SHORT); n++) {
+        faults.is_every = every && error;
+        y = tv_npy_load("x.npy", NULL);
+        faults_end();
+        EQUAL(tv_error(), y ? TV_OK : TV_EIO);
+        if (!error) CHECK(y);
+        if (y) SAME(y, x);
+        tv_error_clear();
+      }
+      CHECK(y);
+      EQUAL(open_descriptors(), open);
+    }
+  }
+  tv_npy_options o = TV_NPY_OPTIONS;
+  o.progress = shorten;
+  FAILS(TV_EFORMAT,
+        "npy_load: x.npy: byte 5000000: found the end of the file, expected 6291456 bytes for "
+        "shape [768, 1024] of float64",
+        tv_npy_load("x.npy", &o));
+  OK(tv_threads_set(0));
+  folder_leave();
+}
+
 TEST(a_callback_may_fail_or_end) {
   npy_bytes file = npy_bytes_saved(counted(TV_F32, TV_SHAPE(50)), TV_NPY_ORDER_C, false);
   file.n -= 3;
@@ -375,4 +517,6 @@ TEST_MAIN("npy_elements", CASE(slices_are_those_of_the_whole),
           CASE(every_conversion_is_that_of_cast_checked), CASE(nan_to_integer_is_refused),
           CASE(the_callers_memory_is_filled), CASE(memory_that_does_not_do_is_refused),
           CASE(devices_get_elements_block_by_block), CASE(progress_is_told_and_may_stop_it),
-          CASE(a_callback_may_fail_or_end), CASE(any_allocation_may_fail))
+          CASE(threads_read_what_one_reads), CASE(threads_fail_as_one_does),
+          CASE(threads_tell_failing_reads), CASE(a_callback_may_fail_or_end),
+          CASE(any_allocation_may_fail))

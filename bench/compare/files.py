@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import datetime
 import fnmatch
+import functools
 import os
 import pathlib
 import platform
@@ -40,11 +41,11 @@ F32, MAP = NAMES.index("float32"), 1
 
 
 class Case:
-    """One thing that both do. `goal`: how many times faster; `limit`: the goal against moving the bytes alone."""
+    """One thing that both do. `goal`: how many times faster; `before`: what is done each time and not timed."""
 
-    def __init__(self, name, what, ours, theirs, goal, peer="NumPy", check=None):
+    def __init__(self, name, what, ours, theirs, goal, peer="NumPy", check=None, before=lambda: None):
         self.name, self.what, self.ours, self.theirs = name, what, ours, theirs
-        self.goal, self.peer, self.check = goal, peer, check
+        self.goal, self.peer, self.check, self.before = goal, peer, check, before
 
 
 def scoped(call):
@@ -89,7 +90,7 @@ def cases(folder, n):
     out = np.zeros(n, np.float32)
     into = {"out": out.ctypes.data, "capacity": out.nbytes}
     saved = library.NpySaveOptions(size=ctypes.sizeof(library.NpySaveOptions), durable=False)
-    target = str(paths["out"]).encode()
+    target, part = str(paths["out"]).encode(), paths["out"].with_suffix(".part.npy")
 
     def member(options):
         z = lib.tv_npz_open(str(npz).encode(), None)
@@ -108,8 +109,20 @@ def cases(folder, n):
                lambda: ctypes.memmove(out.ctypes.data, values.ctypes.data, values.nbytes), 0.9, "memcpy")
     yield Case("open", "map to first element", lambda: first_element(loaded(paths["f32"], map=MAP)()),
                lambda: np.load(paths["f32"], mmap_mode="r")[0], 1)
-    yield Case("save", f"save {size} f32 over a file in memory",
-               lambda: lib.tv_npy_save(target, keep(values), ctypes.byref(saved)), lambda: np.save(paths["out"], values), 1)
+    save = functools.partial(np.save, paths["out"], values)
+
+    def replace():
+        np.save(part, values)
+        os.replace(part, paths["out"])
+
+    def save_ours():
+        lib.tv_npy_save(target, keep(values), ctypes.byref(saved))
+
+    yield Case("save", f"save {size} f32 to a new file", save_ours, save, 1,
+               before=lambda: paths["out"].unlink(missing_ok=True))
+    yield Case("replace", f"save {size} f32 over a file, which stays whole until the end", save_ours, replace, 1,
+               "NumPy and os.replace")
+    yield Case("over", f"save {size} f32 over a file", save_ours, save, 1, "NumPy, which empties it first")
     narrow = loaded(paths["f64"], dtype=F32)
     yield Case("narrow", "load f64 as f32, overflow refused", narrow,
                lambda: np.load(paths["f64"]).astype(np.float32), 2, check=narrow)
@@ -117,6 +130,8 @@ def cases(folder, n):
     yield Case("swap", "load big-endian f32 as native", swap, lambda: np.load(paths["big"]).astype("<f4"), 2, check=swap)
     fortran = loaded(paths["fortran"])
     yield Case("fortran", "load Fortran order as it lies", fortran, lambda: np.load(paths["fortran"]), 2, check=fortran)
+    yield Case("transpose", "load Fortran order into C order, used memory", loaded(paths["fortran"], **into),
+               lambda: np.copyto(out.reshape(-1, side), np.load(paths["fortran"])), 2)
     yield Case("rows", "rows 10 to 20 by reading", loaded(paths["f32"], slice=f"{10 * side}:{20 * side}".encode()), rows, 1,
                "NumPy map")
     yield Case("member", "npz member: map to first element", lambda: first_element(member(npy_options(map=MAP))),
@@ -130,15 +145,14 @@ def measure(case, rounds):
     if case.check:
         assert np.array_equal(array_of(case.check), theirs()), case.name
     times = [], []
-    for side in (ours, theirs):
-        side()
-    for _ in range(rounds):
+    for _ in range(rounds + 1):
         for side, kept in ((ours, times[0]), (theirs, times[1])):
+            case.before()
             begin = time.perf_counter()
             result = side()
             kept.append(time.perf_counter() - begin)
             del result
-    return times
+    return [kept[1:] for kept in times]  # the first one warms up
 
 
 def text(seconds):

@@ -35,10 +35,13 @@ tv_status tvi_source_skip(tvi_source *from, int64_t n, int64_t *got) {
 }
 
 static tv_status read_file(tvi_source *from, void *out, int64_t n, int64_t *got) {
-  return tvi_file_read(from->who, from->fd, out, n, got);
+  const tv_status status = tvi_file_read(from->who, from->fd, out, n, got);
+  from->next += *got;
+  return status;
 }
 
 static tv_status skip_file(tvi_source *from, int64_t n) {
+  from->next += n;
   return tvi_sys.lseek(from->fd, n, SEEK_CUR) < 0
              ? tvi_file_fail(from->who, "go to a position", errno)
              : TV_OK;
@@ -50,7 +53,7 @@ tv_status tvi_file_source(tvi_source *from, const char *who, int fd) {
   if (status || from->left < 0) return status;
   from->skip = skip_file;
   from->may_grow = true;
-  from->base = tvi_sys.lseek(fd, 0, SEEK_CUR);
+  from->base = from->next = tvi_sys.lseek(fd, 0, SEEK_CUR);
   return from->base < 0 ? tvi_file_fail(who, "ask for the position", errno) : TV_OK;
 }
 
@@ -86,6 +89,11 @@ static tv_status skip_memory(tvi_source *from, int64_t n) {
 tvi_source tvi_memory_source(const char *who, const void *bytes, int64_t n) {
   return (tvi_source){
       .who = who, .left = n, .fd = -1, .memory = bytes, .read = read_memory, .skip = skip_memory};
+}
+
+tvi_source tvi_source_beside(const tvi_source *from, int64_t n) {
+  return from->memory ? tvi_memory_source(from->who, from->memory + n, from->left - n)
+                      : tvi_place_source(from->who, from->fd, from->next + n, from->left - n);
 }
 
 static tv_status read_callback(tvi_source *source, void *out, int64_t n, int64_t *got) {

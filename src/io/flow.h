@@ -13,13 +13,13 @@ typedef struct tvi_source {
   int64_t left;          /* bytes from here on, -1 if unknown; counted down by tvi_source_read */
   int fd;                /* the file whose pages hold them as they are, -1 if none does */
   int64_t base;          /* where in that file the byte is that offsets count from */
-  int64_t next;          /* where the next byte is, for those that read from a place */
+  int64_t next;          /* where in it the next byte is, for those that read a file with an end */
   const uint8_t *memory; /* the next byte, for those that read from memory */
   bool may_grow;         /* a writer may append to the file meanwhile */
   tvi_progress progress;
   /* Up to n bytes, fewer only where they end; *got of them. */
   tv_status (*read)(struct tvi_source *from, void *out, int64_t n, int64_t *got);
-  /* NULL, or pass over n <= left bytes without reading them. */
+  /* NULL, or pass over n <= left bytes without reading them: any place can be read at any time. */
   tv_status (*skip)(struct tvi_source *from, int64_t n);
   /* NULL, or asked when all elements are read and before anybody sees them. */
   tv_status (*finish)(struct tvi_source *from);
@@ -30,10 +30,12 @@ tv_status tvi_source_read(tvi_source *from, void *out, int64_t n, int64_t *got);
 /* Pass over up to n bytes, fewer only where they end; *got of them. */
 tv_status tvi_source_skip(tvi_source *from, int64_t n, int64_t *got);
 
+/* The same bytes from n <= left further on, to be read beside `from`, which has `skip`. */
+tvi_source tvi_source_beside(const tvi_source *from, int64_t n);
+
 /* An open file from its position on. TV_EIO, a directory is one. */
 tv_status tvi_file_source(tvi_source *from, const char *who, int fd);
-/* The same file, n bytes from a place of it; its position stays. The source may be copied, not
- * while it is in use. */
+/* The same file, n bytes from a place of it; its position stays. */
 tvi_source tvi_place_source(const char *who, int fd, int64_t at, int64_t n);
 tvi_source tvi_memory_source(const char *who, const void *bytes, int64_t n);
 

@@ -7,11 +7,17 @@
  * there are gaps, a block is a stretch of the file of at most PICK bytes, from which elements are
  * picked; larger gaps are passed over.
  *
+ * Of a large part, where any place can be read at any time, several threads do so. They say
+ * nothing: what one fails at is read again in order, so that an error is the first one's, and
+ * counts of losses, wherever the threads were.
+ *
  * A source of unknown size, a FIFO say, is believed as far as it delivers: memory doubles behind
  * the bytes that have come. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "cast.h"
+#include "cpu/cpu.h"
 #include "device.h"
 #include "dtype.h"
 #include "endian.h"
@@ -23,11 +29,15 @@
 #include "status.h"
 #include "stream.h"
 #include "tensor.h"
+#include "thread.h"
 
 enum {
   PICK = 1 << 18,     /* of the file at once where not all of it is wanted, or more is to be done */
   STRAIGHT = 1 << 20, /* of the file at once where it goes to its place */
-  FIRST_BYTES = 1 << 19 /* of memory for a source of unknown size */
+  FIRST_BYTES = 1 << 19, /* of memory for a source of unknown size */
+  SPAN = 1 << 20,        /* of the file that a thread takes at once, or a row if that is more */
+  TOGETHER = 1 << 26,    /* of the file that threads read before they meet */
+  MOST_LANES = 16        /* threads: memory has no more to give */
 };
 
 typedef struct reader {
@@ -44,9 +54,12 @@ typedef struct reader {
   int64_t room;         /* elements that fit there */
   int64_t at;           /* of the source, in bytes from the first element of the file */
   int64_t done;         /* elements */
+  bool is_lane;         /* of several */
+  int n_lanes;
   /* PICK bytes each; the elements' place where none is needed. */
   char *stretch, *block, *converted;
-  char *blocks; /* all of them, to be freed */
+  int n_blocks; /* that are needed */
+  char *blocks; /* all of them, those of the next lane behind those of one; to be freed */
 } reader;
 
 /* Whether elements are at their place when they are read. */
@@ -134,9 +147,18 @@ static tv_status grow(reader *r, int64_t n) {
   return TV_OK;
 }
 
+static tvi_cast cast_of(const reader *r) {
+  return (tvi_cast){r->part->dtype, r->dtype, r->options->refuse, r->options->report != NULL};
+}
+
 static tv_status convert(reader *r, void *from, void *to, int64_t n) {
   const char *const who = r->from->who;
-  const tvi_cast cast = {r->part->dtype, r->dtype, r->options->refuse, r->options->report != NULL};
+  const tvi_cast cast = cast_of(r);
+  if (r->is_lane) {
+    bool may_be_lost;
+    const tv_status status = tvi_cast_shown(who, &cast, from, to, n, &may_be_lost);
+    return may_be_lost ? TV_EVALUE : status;
+  }
   const tv_status status = tvi_cast_counted(who, &cast, from, to, n, r->done, &r->lost);
   if (status || !tvi_cast_is_refused(&cast, &r->lost)) return status;
   r->lost.first = tvi_npy_part_place(r->part, r->lost.first);
@@ -270,6 +292,92 @@ static tv_status read_all(reader *r) {
   return status;
 }
 
+/* Rows of the slowest axis: so many of its counts from `first` on. */
+static tv_status read_rows(reader *r, int64_t first, int64_t n) {
+  const tvi_npy_part *const whole = r->part;
+  tvi_npy_part rows = *whole;
+  rows.first += first * rows.steps[0];
+  rows.counts[0] = n;
+  r->part = &rows;
+  const tv_status status = read_all(r);
+  r->part = whole;
+  return status;
+}
+
+/* By several threads ----------------------------------------------------------------------------
+ */
+
+static void use_blocks(reader *r, int lane) {
+  const bool has_gaps = !tvi_npy_part_is_dense(r->part);
+  char *const blocks = r->blocks + (int64_t)lane * r->n_blocks * PICK;
+  r->stretch = r->block = r->converted = r->to;
+  if (!r->n_blocks) return;
+  r->stretch = blocks;
+  r->block = blocks + (has_gaps ? PICK : 0);
+  r->converted = blocks + (r->n_blocks - 1) * (int64_t)PICK;
+}
+
+static int64_t rows_of(const reader *r, int64_t bytes) {
+  return bytes > r->part->steps[0] ? bytes / r->part->steps[0] : 1;
+}
+
+/* How many threads read. */
+static int lanes_of(const reader *r) {
+  const tvi_cast cast = cast_of(r);
+  const bool may = r->part->size && r->from->skip && r->device == TV_CPU &&
+                   (r->dtype == r->part->dtype || tvi_cast_shows(&cast));
+  if (!may || r->part->span < 4 * SPAN) return 1;
+  const int64_t spans = r->part->counts[0] / rows_of(r, SPAN);
+  const int most = tv_threads() < MOST_LANES ? tv_threads() : MOST_LANES;
+  return spans < most ? (int)spans : most;
+}
+
+typedef struct together {
+  const reader *r;          /* before it */
+  int64_t first, end, step; /* rows, and those of a span */
+  _Atomic int64_t next;
+  atomic_bool has_failed;
+} together;
+
+static void read_lane(void *context, int64_t lane) {
+  together *const all = context;
+  reader r = *all->r;
+  const int64_t below = r.part->size / r.part->counts[0];
+  /* What a lane says of a failure is not kept. */
+  const bool is_first = !tv_error();
+  r.is_lane = true;
+  use_blocks(&r, (int)lane);
+  for (int64_t i; !all->has_failed && (i = atomic_fetch_add(&all->next, all->step)) < all->end;) {
+    r.at = r.part->first + i * r.part->steps[0];
+    r.done = all->r->done + (i - all->first) * below;
+    tvi_source source = tvi_source_beside(all->r->from, r.at - all->r->at);
+    r.from = &source;
+    if (read_rows(&r, i, all->end - i < all->step ? all->end - i : all->step))
+      all->has_failed = true;
+  }
+  if (is_first) tv_error_clear();
+}
+
+static tv_status read_together(reader *r, int64_t first, int64_t n) {
+  together all = {
+      .r = r, .first = first, .end = first + n, .step = rows_of(r, SPAN), .next = first};
+  tvi_parallel(r->n_lanes, read_lane, &all);
+  if (all.has_failed) return read_rows(r, first, n);
+  n *= r->part->size / r->part->counts[0];
+  r->done += n;
+  return tvi_progress_add(&r->from->progress, r->from->who, n * r->part->item);
+}
+
+static tv_status read_part(reader *r) {
+  if (r->n_lanes == 1) return read_all(r);
+  const int64_t rows = r->part->counts[0],
+                most = rows_of(r, r->from->progress.tell ? TVI_PROGRESS_STEP : TOGETHER);
+  tv_status status = TV_OK;
+  for (int64_t i = 0; i < rows && !status; i += most)
+    status = read_together(r, i, rows - i < most ? rows - i : most);
+  return status;
+}
+
 /* The whole ----------------------------------------------------------------------------------- */
 
 /* Memory for the elements, and blocks on their way. */
@@ -286,15 +394,13 @@ static tv_status prepare(reader *r, void *out) {
     r->to = r->storage->data;
   }
   const bool has_gaps = !tvi_npy_part_is_dense(r->part);
-  const int n = (has_gaps ? 1 : 0) + (is_straight(r) ? 0 : 1) + (r->device == TV_CPU ? 0 : 1);
-  r->stretch = r->block = r->converted = r->to;
-  if (!n) return TV_OK;
-  r->blocks = tvi_malloc(n * (int64_t)PICK);
-  if (!r->blocks)
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", r->from->who, n * PICK);
-  r->stretch = r->blocks;
-  r->block = r->blocks + (has_gaps ? PICK : 0);
-  r->converted = r->blocks + (n - 1) * (int64_t)PICK;
+  r->n_lanes = lanes_of(r);
+  r->n_blocks = (has_gaps ? 1 : 0) + (is_straight(r) ? 0 : 1) + (r->device == TV_CPU ? 0 : 1);
+  const int n = r->n_lanes * r->n_blocks * PICK;
+  if (n) r->blocks = tvi_malloc(n);
+  if (n && !r->blocks)
+    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", r->from->who, n);
+  use_blocks(r, 0);
   return TV_OK;
 }
 
@@ -303,7 +409,7 @@ static tv_status fill(reader *r) {
   const tv_npy_options *const o = r->options;
   tv_status status = tvi_progress_begin(&r->from->progress, r->from->who, o->progress,
                                         o->progress_user, r->part->size * r->part->item);
-  if (!status && r->part->size) status = read_all(r);
+  if (!status && r->part->size) status = read_part(r);
   if (!status) status = go_to(r, r->layout->bytes);
   if (!status && r->from->finish) status = r->from->finish(r->from);
   return status;
