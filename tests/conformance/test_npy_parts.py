@@ -99,6 +99,31 @@ def test_slices_are_numpys(case):
         same(load_with(file.getvalue(), door, slice=text_of(index)), array[index])
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("source", [">f4", "<f8", "|b1", "<c8"])
+def test_large_arrays_are_numpys_on_any_number_of_threads(source, threads):
+    side = 3001
+    raw = np.random.default_rng(5).integers(0, 2, (side, side))
+    array = raw.astype(source) if source == "|b1" else (raw * 0.37 + np.arange(side)).astype(source)
+    try:
+        lib.tv_threads_set(threads)
+        for order in "CF":
+            file = io.BytesIO()
+            np.save(file, np.asarray(array, order=order))
+            for door in ("memory", "load"):
+                same(load_with(file.getvalue(), door), array)
+                same(load_with(file.getvalue(), door, slice="7:, 1::2"), array[7:, 1::2])
+                wide = "complex64" if source == "<c8" else "float32"
+                same(load_with(file.getvalue(), door, dtype=NAMES.index(wide), refuse=1), array.astype(wide))
+        field = np.zeros(side * 300, [("a", "u1"), ("b", source)])
+        field["b"] = np.resize(array, field.shape)
+        file = io.BytesIO()
+        np.save(file, field)
+        same(load_with(file.getvalue(), "load", field="b"), field["b"])
+    finally:
+        lib.tv_threads_set(0)
+
+
 NUMBERS = st.sampled_from(SUPPORTED)
 OTHERS = st.sampled_from(["|S3", "<U2", ">U1", "|V5", "<M8[us]", "<m8[D]", "<M8", "<f16", "<c32", "|S1"])
 
