@@ -61,8 +61,7 @@ static tv_status put_tensor(const char *who, tvi_writer *text, tv_tensor *x, tv_
     status = tv_tensor_copy_out(part, elements, bytes);
     if (!status) tvi_print_array(text, x->dtype, x->rank, x->shape, elements, style);
   } else {
-    status =
-        tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", who, (long long)bytes);
+    status = tvi_no_memory(who, bytes);
   }
   tvi_free(elements);
   tv_release(part);

@@ -8,6 +8,10 @@
 /* Keep the failure, unless the thread has one already; "who: what: both sides". */
 void *tvi_fail(tv_status status, const char *format, ...) TV_PRINTF(2, 3);            /* NULL */
 tv_status tvi_fail_status(tv_status status, const char *format, ...) TV_PRINTF(2, 3); /* status */
+static inline tv_status tvi_no_memory(const char *who, int64_t bytes) {
+  tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", who, (long long)bytes);
+  return TV_ENOMEM;
+}
 /* Status of the thread's latest failure, kept or not: what a status function came to when a step of
  * it failed. */
 tv_status tvi_failure(void);

@@ -266,30 +266,31 @@ TEST(reading_goes_on_until_enough) {
 
 TEST(sizes_are_told_where_there_are_some) {
   folder_enter();
-  int64_t left = 0;
+  int64_t left = 0, at = -1;
   file_put("x", new_text, 14);
   int fd = tvi_file_open("read", "x");
-  OK(tvi_file_left("read", fd, &left));
+  OK(tvi_file_left("read", fd, &left, &at));
   EQUAL(left, 14);
   CHECK(lseek(fd, 4, SEEK_SET) == 4);
-  OK(tvi_file_left("read", fd, &left));
+  OK(tvi_file_left("read", fd, &left, &at));
   EQUAL(left, 10);
+  EQUAL(at, 4);
   CHECK(lseek(fd, 40, SEEK_SET) == 40);
-  OK(tvi_file_left("read", fd, &left));
+  OK(tvi_file_left("read", fd, &left, &at));
   EQUAL(left, 0);
   for (int64_t n = 1; faults_begin(n, EIO); n++) {
-    const tv_status status = tvi_file_left("read", fd, &left);
+    const tv_status status = tvi_file_left("read", fd, &left, &at);
     faults_end();
     if (n <= 2) EQUAL(status, TV_EIO);
     tv_error_clear();
   }
   tvi_file_close(fd);
   fd = tvi_file_open("read", "/dev/zero");
-  OK(tvi_file_left("read", fd, &left));
+  OK(tvi_file_left("read", fd, &left, &at));
   EQUAL(left, -1);
   tvi_file_close(fd);
   fd = tvi_file_open("read", ".");
-  FAILS_STATUS(TV_EIO, "read: cannot read: Is a directory", tvi_file_left("read", fd, &left));
+  FAILS_STATUS(TV_EIO, "read: cannot read: Is a directory", tvi_file_left("read", fd, &left, &at));
   tvi_file_close(fd);
   EQUAL(tvi_file_open("read", "none"), -1);
   FAILS_STATUS(TV_EIO, "read: cannot open: No such file or directory", tv_error());

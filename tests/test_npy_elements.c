@@ -388,10 +388,10 @@ TEST(threads_read_what_one_reads) {
 
 TEST(threads_fail_as_one_does) {
   double *const values = calloc(LARGE, sizeof *values);
-  const int64_t bad[] = {LARGE - 1, 700000, 300001, 300000};
+  const int64_t first[] = {LARGE - 1, 700000, 300001, 300000};
   folder_enter();
   for (int k = 0; k < 4; k++) {
-    values[bad[k]] = -1e300;
+    values[first[k]] = -1e300;
     tv_tensor *const x = OK(tv_tensor_from_memory(values, TV_F64, TV_SHAPE(LARGE), NULL));
     npy_bytes file = npy_bytes_saved(x, TV_NPY_ORDER_C, k % 2);
     tv_cast_report lost[4];
@@ -403,7 +403,7 @@ TEST(threads_fail_as_one_does) {
       o.dtype = TV_F32;
       CHECK(!through(2, &file, &o));
       EQUAL(tv_error(), TV_EVALUE);
-      strcpy(said[threads - 1], tv_error_text());
+      memcpy(said[threads - 1], tv_error_text(), strlen(tv_error_text()) + 1);
       SAME_TEXT(said[threads - 1], said[0]);
       tv_error_clear();
       o.refuse = 0;
@@ -411,7 +411,7 @@ TEST(threads_fail_as_one_does) {
       o.report = &lost[threads - 1];
       OK(through(2, &file, &o));
       EQUAL(lost[threads - 1].n_overflow, k + 1);
-      EQUAL(lost[threads - 1].first, bad[k]);
+      EQUAL(lost[threads - 1].first, first[k]);
     }
     CHECK(strstr(said[0], k == 3 ? "2 overflow" : "1 overflow"));
     free(file.bytes);

@@ -91,7 +91,7 @@ int tvi_file_open(const char *who, const char *path) {
   return fd;
 }
 
-tv_status tvi_file_left(const char *who, int fd, int64_t *left) {
+tv_status tvi_file_left(const char *who, int fd, int64_t *left, int64_t *position) {
   struct stat about;
   if (tvi_sys.fstat(fd, &about)) return tvi_file_fail(who, "ask for the size", errno);
   if (S_ISDIR(about.st_mode)) return tvi_file_fail(who, "read", EISDIR);
@@ -100,6 +100,7 @@ tv_status tvi_file_left(const char *who, int fd, int64_t *left) {
   const off_t at = tvi_sys.lseek(fd, 0, SEEK_CUR);
   if (at < 0) return tvi_file_fail(who, "ask for the position", errno);
   *left = about.st_size > at ? about.st_size - at : 0;
+  if (position) *position = at;
   return TV_OK;
 }
 
@@ -151,17 +152,13 @@ static char *beside(const char *path, const char *name, size_t n) {
   return out;
 }
 
-static tv_status no_memory(const char *who, size_t bytes) {
-  return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %zu bytes", who, bytes);
-}
-
 /* Where symbolic links at the end of a path lead; what is there need not exist. */
 static tv_status follow_links(const char *who, const char *path, char **final) {
   tv_status status = TV_OK;
   char *at = NULL;
   char *const target = tvi_malloc(PATH_ROOM);
   if (!target || !(at = beside("", path, strlen(path)))) {
-    status = no_memory(who, target ? strlen(path) + 1 : PATH_ROOM);
+    status = tvi_no_memory(who, target ? (int64_t)strlen(path) + 1 : PATH_ROOM);
     goto done;
   }
   for (int links = 0;; links++) {
@@ -176,7 +173,7 @@ static tv_status follow_links(const char *who, const char *path, char **final) {
     }
     char *const next = beside(n && *target == '/' ? "" : at, target, (size_t)n);
     if (!next) {
-      status = no_memory(who, (size_t)n);
+      status = tvi_no_memory(who, n);
       goto done;
     }
     tvi_free(at);
@@ -202,7 +199,7 @@ static tv_status create_temporary(tvi_file_out *out, mode_t mode) {
     n += tvi_integer_text(atomic_fetch_add(&made, 1), false, name + n);
     memcpy(name + n, ".tmp", sizeof ".tmp");
     out->temporary = beside(out->path, name, (size_t)n + 4);
-    if (!out->temporary) return no_memory(out->who, strlen(out->path) + sizeof name);
+    if (!out->temporary) return tvi_no_memory(out->who, (int64_t)(strlen(out->path) + sizeof name));
     out->fd = open_again(out->temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (out->fd >= 0) return TV_OK;
     const int error = errno;

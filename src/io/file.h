@@ -55,8 +55,9 @@ tv_status tvi_file_fail(const char *who, const char *verb, int error);
 /** Open for reading; -1 on failure. A directory is one. */
 int tvi_file_open(const char *who, const char *path);
 
-/** Bytes from the position on; -1 for what has no size of its own: FIFO, terminal, /proc. */
-tv_status tvi_file_left(const char *who, int fd, int64_t *left);
+/** Bytes from the position on, and it, unless NULL; -1 for what has no size of its own: FIFO,
+ *  terminal, /proc. */
+tv_status tvi_file_left(const char *who, int fd, int64_t *left, int64_t *position);
 
 /** Read up to n bytes, fewer only where the file ends; *got of them. */
 tv_status tvi_file_read(const char *who, int fd, void *out, int64_t n, int64_t *got);

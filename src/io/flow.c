@@ -49,12 +49,12 @@ static tv_status skip_file(tvi_source *from, int64_t n) {
 
 tv_status tvi_file_source(tvi_source *from, const char *who, int fd) {
   *from = (tvi_source){.who = who, .fd = fd, .read = read_file};
-  const tv_status status = tvi_file_left(who, fd, &from->left);
+  const tv_status status = tvi_file_left(who, fd, &from->left, &from->base);
   if (status || from->left < 0) return status;
   from->skip = skip_file;
   from->may_grow = true;
-  from->base = from->next = tvi_sys.lseek(fd, 0, SEEK_CUR);
-  return from->base < 0 ? tvi_file_fail(who, "ask for the position", errno) : TV_OK;
+  from->next = from->base;
+  return TV_OK;
 }
 
 static tv_status read_place(tvi_source *from, void *out, int64_t n, int64_t *got) {

@@ -398,8 +398,7 @@ static tv_status prepare(reader *r, void *out) {
   r->n_blocks = (has_gaps ? 1 : 0) + (is_straight(r) ? 0 : 1) + (r->device == TV_CPU ? 0 : 1);
   const int n = r->n_lanes * r->n_blocks * PICK;
   if (n) r->blocks = tvi_malloc(n);
-  if (n && !r->blocks)
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", r->from->who, n);
+  if (n && !r->blocks) return tvi_no_memory(r->from->who, n);
   use_blocks(r, 0);
   return TV_OK;
 }

@@ -74,9 +74,7 @@ static tv_status read_until_it_stands(const tvi_source *from, int64_t at, uint8_
 static tv_status read_text(tvi_source *from, int64_t n, const tv_npy_options *options,
                            tv_npy_layout *layout) {
   uint8_t *const text = tvi_malloc(2 * n);
-  if (!text)
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", from->who,
-                           (long long)(2 * n));
+  if (!text) return tvi_no_memory(from->who, 2 * n);
   int64_t got = 0;
   tv_status status = tvi_source_read(from, text, n, &got);
   if (!status && got < n) {
@@ -96,7 +94,7 @@ static tv_status read_text(tvi_source *from, int64_t n, const tv_npy_options *op
  * since it was asked for its size: rows are written before the header that counts them. */
 static tv_status check_size(tvi_source *from, const tv_npy_layout *layout, int64_t size) {
   if (from->may_grow && layout->bytes > size - layout->offset) {
-    const tv_status status = tvi_file_left(from->who, from->fd, &from->left);
+    const tv_status status = tvi_file_left(from->who, from->fd, &from->left, NULL);
     if (status) return status;
     if (from->left < 0) from->left = 0; /* nothing is in it any more */
     size = layout->offset + from->left;

@@ -216,9 +216,7 @@ tv_status tvi_npy_take_record(tvi_npy_text *in, const tv_npy_options *options,
   const int64_t room = MOST_FIELDS * (int64_t)sizeof(name);
   records r = {.in = in, .void2_is_bf16 = options->void2_is_bf16, .descr = descr};
   r.names = tvi_malloc(room);
-  if (!r.names)
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", in->who,
-                           (long long)room);
+  if (!r.names) return tvi_no_memory(in->who, room);
   const tv_status status = take_all(&r, options);
   tvi_free(r.names);
   return status;

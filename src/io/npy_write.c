@@ -22,10 +22,6 @@
 
 enum { BUFFER = 1 << 18 }; /* a multiple of every element's size */
 
-static tv_status no_memory(const char *who) {
-  return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", who, (int)BUFFER);
-}
-
 /* Whether the elements lie with the first axis fastest, without gaps; steps of axes of size 1 mean
  * nothing. */
 static bool is_fortran_order(tv_tensor *x, const int64_t *steps) {
@@ -74,7 +70,7 @@ static tv_status write_collected(tvi_sink *to, tv_tensor *x, const char *data, c
   const int64_t *const shape = x->shape;
   const int last = x->rank - 1;
   collector c = {to, x->dtype, swaps, tvi_malloc(BUFFER), 0};
-  if (!c.buffer) return no_memory(to->who);
+  if (!c.buffer) return tvi_no_memory(to->who, BUFFER);
   tv_status status = TV_OK;
   for (int axis = 0; !status && axis >= 0;) {
     status = x->rank ? collect(&c, data, steps[last], shape[last]) : collect(&c, data, 0, 1);
@@ -94,7 +90,7 @@ static tv_status write_collected(tvi_sink *to, tv_tensor *x, const char *data, c
 static tv_status write_device(tvi_sink *to, tv_tensor *x, bool swaps) {
   tvi_device *const on = tvi_device_at(tvi_tensor_on(x));
   collector c = {to, x->dtype, swaps, tvi_malloc(BUFFER), 0};
-  if (!c.buffer) return no_memory(to->who);
+  if (!c.buffer) return tvi_no_memory(to->who, BUFFER);
   tv_status status = tvi_stream_reads(x);
   const int64_t bytes = tv_tensor_bytes(x);
   for (int64_t done = 0; !status && done < bytes; done += BUFFER) {

@@ -145,9 +145,7 @@ static tv_status check_tail(const tv_npy_writer *w, const char *who) {
 /* Where the words of the header end, at most; the rest is blank. */
 static tv_status find_head(tv_npy_writer *w, const char *who, bool *has_room) {
   char *const text = tvi_malloc(w->layout.offset);
-  if (!text)
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", who,
-                           (long long)w->layout.offset);
+  if (!text) return tvi_no_memory(who, w->layout.offset);
   int64_t n = 0;
   const tv_status status = tvi_file_read_at(who, w->fd, 0, text, w->layout.offset, &n);
   const int needed = room_needed(&w->layout, w->axis);
@@ -165,8 +163,7 @@ static tv_status find_head(tv_npy_writer *w, const char *who, bool *has_room) {
 static tv_status copy_rows(tvi_file_out *out, const char *who, int from, int64_t at, int64_t n) {
   enum { BUFFER = 1 << 18 };
   char *const buffer = tvi_malloc(BUFFER);
-  if (!buffer)
-    return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %d bytes", who, (int)BUFFER);
+  if (!buffer) return tvi_no_memory(who, BUFFER);
   tv_status status = TV_OK;
   for (int64_t done = 0, got = 0; done < n && !status; done += got) {
     const int64_t want = n - done < BUFFER ? n - done : BUFFER;

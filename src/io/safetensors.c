@@ -30,10 +30,6 @@ struct tv_safetensors {
 
 /* Open --------------------------------------------------------------------------------------- */
 
-static tv_status no_memory(const char *who, int64_t bytes) {
-  return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", who, (long long)bytes);
-}
-
 /* The length of the header, checked against the file's. */
 static tv_status read_length(const char *who, int fd, int64_t size, int64_t *length) {
   uint8_t prefix[PREFIX];
@@ -62,11 +58,11 @@ static tv_status read_length(const char *who, int fd, int64_t size, int64_t *len
 
 static tv_status read_header(tv_safetensors *file, const char *who) {
   int64_t size = 0, n = 0, got = 0;
-  tv_status status = tvi_file_left(who, file->fd, &size);
+  tv_status status = tvi_file_left(who, file->fd, &size, NULL);
   if (!status) status = read_length(who, file->fd, size, &n);
   if (status) return status;
   char *const text = tvi_malloc(n);
-  if (!text) return no_memory(who, n);
+  if (!text) return tvi_no_memory(who, n);
   status = tvi_file_read_at(who, file->fd, PREFIX, text, n, &got);
   if (!status && got < n)
     status = tvi_fail_status(TV_EFORMAT, "%s: byte %lld: found the end of the file", who,
@@ -353,7 +349,7 @@ static tv_status check_metadata(const char *who, const tv_safetensors_save_optio
       return tvi_fail_status(TV_EVALUE, "%s: metadata %lld is not UTF-8", who, (long long)i);
   }
   const char **const sorted = tvi_calloc(n, sizeof *sorted);
-  if (!sorted) return no_memory(who, n * (int64_t)sizeof *sorted);
+  if (!sorted) return tvi_no_memory(who, n * (int64_t)sizeof *sorted);
   memcpy(sorted, o->keys, (size_t)n * sizeof *sorted);
   qsort(sorted, (size_t)n, sizeof *sorted, compare_keys);
   tv_status status = TV_OK;
@@ -432,7 +428,7 @@ tv_status tv_safetensors_save(const char *path, int64_t n, const char *const *na
   if (!status) status = check_tensors(who, n, names, tensors);
   if (status) return status;
   item *const items = tvi_calloc(n, sizeof *items);
-  if (!items) return no_memory(who, n * (int64_t)sizeof *items);
+  if (!items) return tvi_no_memory(who, n * (int64_t)sizeof *items);
   for (int64_t i = 0; i < n; i++) items[i] = (item){names[i], tensors[i]};
   if (n) qsort(items, (size_t)n, sizeof *items, compare_items);
   status = save_items(path, n, items, &o);

@@ -47,10 +47,6 @@ static tv_status refuse(const char *who, int64_t at, const char *found, const ch
                          found, expected);
 }
 
-static tv_status no_memory(const char *who, int64_t bytes) {
-  return tvi_fail_status(TV_ENOMEM, "%s: no memory on cpu for %lld bytes", who, (long long)bytes);
-}
-
 static tv_status read_all(const char *who, int fd, int64_t at, void *out, int64_t n) {
   int64_t got = 0;
   const tv_status status = tvi_file_read_at(who, fd, at, out, n, &got);
@@ -104,7 +100,7 @@ static tv_status read_end64(const char *who, int fd, int64_t end, extent *found,
 static tv_status read_end(const char *who, int fd, int64_t size, extent *found) {
   const int64_t n = size < END + MOST_COMMENT ? size : END + MOST_COMMENT;
   uint8_t *const tail = tvi_malloc(n);
-  if (!tail) return no_memory(who, n);
+  if (!tail) return tvi_no_memory(who, n);
   tv_status status = read_all(who, fd, size - n, tail, n);
   const int64_t at = status ? -1 : find_end(tail, n), end = size - n + at;
   int64_t first = end;
@@ -266,7 +262,7 @@ tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd, int64_t max_member
   *zip = (tvi_zip){.fd = fd};
   extent where = {0, 0, 0};
   int64_t size = 0;
-  tv_status status = tvi_file_left(who, fd, &size);
+  tv_status status = tvi_file_left(who, fd, &size, NULL);
   if (!status && size < 0)
     status = refuse(who, 0, "no regular file, or an empty one", "an .npz file");
   if (!status) status = read_end(who, fd, size, &where);
@@ -283,7 +279,7 @@ tv_status tvi_zip_open(tvi_zip *zip, const char *who, int fd, int64_t max_member
   zip->by_name = tvi_calloc(zip->n, sizeof *zip->by_name);
   if (!zip->directory || !zip->names || !zip->members || !zip->by_name) {
     tvi_zip_free(zip);
-    no_memory(who, where.bytes);
+    tvi_no_memory(who, where.bytes);
     return TV_ENOMEM;
   }
   status = read_all(who, fd, where.at, zip->directory, where.bytes);
@@ -359,7 +355,7 @@ tv_status tvi_zip_member_begin(tvi_zip_source *from, const char *who, const tvi_
   tv_status status = read_all(who, zip->fd, m->at, local, LOCAL);
   if (status) return status;
   uint8_t *const name = tvi_malloc(m->raw_bytes);
-  if (!name) return no_memory(who, m->raw_bytes);
+  if (!name) return tvi_no_memory(who, m->raw_bytes);
   const int64_t at = m->at + LOCAL + m->raw_bytes + get(local + 28, 2);
   const bool is_same = is_sign(local, 3, 4) && get(local + 26, 2) == m->raw_bytes &&
                        get(local + 8, 2) == (m->is_deflated ? 8 : 0) && !(local[6] & 1);
