@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Arrays to look at. A map costs no memory; without one a copy is made, unless it would be large
- * and a piece of the file can be read for itself: a deflated member of an archive would have to be
- * unpacked from its beginning for every piece, and a stream can be read but once. */
+ * and a piece of the file can be read for itself: of a member of an .npz all is read for every
+ * piece, since its checksum is of all, and a stream can be read but once. */
 #include "view.h"
 
 #include <string.h>
@@ -15,18 +15,16 @@ static bool is_quiet_and_going(void *user, int64_t done, int64_t total) {
   return !stop_signal();
 }
 
-/* Whether pieces can be read: no map is possible, for the one reason of the elements themselves. */
+/* Whether to read pieces: no map is possible. */
 static bool wants_pieces(const view *v, const tv_npy_layout *layout, const arguments *a) {
   if (layout->bytes < LARGE || layout->rank == 0 || given(a, OPTION_slice)) return false;
+  if (v->from->format == FORMAT_NPZ) return false;
   tv_npy_options options = v->options;
   options.require_map = true;
   tv_scope scope;
   tv_scope_begin(&scope);
   source_read(v->from, v->at, &options);
-  const char *why = tv_error_text();
-  const bool is_for_elements =
-      strstr(why, "swapped") || strstr(why, "misaligned") || strstr(why, "address space");
-  const bool cannot = tv_error() == TV_EUNSUPPORTED && is_for_elements;
+  const bool cannot = tv_error() == TV_EUNSUPPORTED;
   tv_scope_end(&scope, NULL);
   tv_error_clear();
   return cannot;
