@@ -29,7 +29,6 @@
 #include "status.h"
 #include "stream.h"
 #include "tensor.h"
-#include "thread.h"
 
 enum {
   PICK = 1 << 18,     /* of the file at once where not all of it is wanted, or more is to be done */
@@ -54,8 +53,8 @@ typedef struct reader {
   int64_t room;         /* elements that fit there */
   int64_t at;           /* of the source, in bytes from the first element of the file */
   int64_t done;         /* elements */
-  bool is_lane;         /* of several */
   int n_lanes;
+  bool is_lane; /* one of several: it says nothing, and fails where losses are to be counted */
   /* PICK bytes each; the elements' place where none is needed. */
   char *stretch, *block, *converted;
   int n_blocks; /* that are needed */
@@ -304,8 +303,7 @@ static tv_status read_rows(reader *r, int64_t first, int64_t n) {
   return status;
 }
 
-/* By several threads ----------------------------------------------------------------------------
- */
+/* By several threads --------------------------------------------------------------------------- */
 
 static void use_blocks(reader *r, int lane) {
   const bool has_gaps = !tvi_npy_part_is_dense(r->part);
@@ -343,8 +341,7 @@ static void read_lane(void *context, int64_t lane) {
   together *const all = context;
   reader r = *all->r;
   const int64_t below = r.part->size / r.part->counts[0];
-  /* What a lane says of a failure is not kept. */
-  const bool is_first = !tv_error();
+  const bool was_well = !tv_error();
   r.is_lane = true;
   use_blocks(&r, (int)lane);
   for (int64_t i; !all->has_failed && (i = atomic_fetch_add(&all->next, all->step)) < all->end;) {
@@ -355,7 +352,7 @@ static void read_lane(void *context, int64_t lane) {
     if (read_rows(&r, i, all->end - i < all->step ? all->end - i : all->step))
       all->has_failed = true;
   }
-  if (is_first) tv_error_clear();
+  if (was_well) tv_error_clear();
 }
 
 static tv_status read_together(reader *r, int64_t first, int64_t n) {
