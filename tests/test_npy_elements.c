@@ -332,8 +332,8 @@ TEST(progress_is_told_and_may_stop_it) {
   free(file.bytes);
 }
 
-/* Several threads --------------------------------------------------------------------------------
- * Of files of more than 4 MiB. */
+/* Several threads, of large files
+ * ------------------------------------------------------------------ */
 
 enum { LARGE = 3 << 18 }; /* elements: 6 MiB of f64 */
 

@@ -105,6 +105,9 @@ def cases(folder, n):
     size = f"{gib:.3g} GiB"
     load = loaded(paths["f32"])
     yield Case("load", f"load {size} f32", load, lambda: np.load(paths["f32"]), 1.5, check=load)
+    medium = folder / "medium.npy"
+    np.save(medium, values[: 1 << 20])
+    yield Case("medium", "load 4 MiB f32", loaded(medium), lambda: np.load(medium), 1, check=loaded(medium))
     yield Case("into", f"load {size} f32 into memory used before", loaded(paths["f32"], **into),
                lambda: ctypes.memmove(out.ctypes.data, values.ctypes.data, values.nbytes), 0.9, "memcpy")
     yield Case("open", "map to first element", lambda: first_element(loaded(paths["f32"], map=MAP)()),

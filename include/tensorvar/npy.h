@@ -131,7 +131,7 @@ typedef struct tv_npy_save_options {
  *
  * Regular files are checked against their size first; FIFOs and other streams are read as far as
  * they go. Bytes behind the array are left alone. Fortran order becomes a view of its transpose.
- * Several threads read what is above 4 MiB (tv_threads); the result and any error are those of one.
+ * Several threads read what is above 1 MiB (tv_threads); the result and any error are those of one.
  *
  * Errors    - TV_EVALUE        path is NULL; options have size 0
  *           - TV_EIO           opening or reading failed, in the system's words

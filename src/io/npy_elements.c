@@ -34,7 +34,7 @@ enum {
   PICK = 1 << 18,     /* of the file at once where not all of it is wanted, or more is to be done */
   STRAIGHT = 1 << 20, /* of the file at once where it goes to its place */
   FIRST_BYTES = 1 << 19, /* of memory for a source of unknown size */
-  SPAN = 1 << 20,        /* of the file that a thread takes at once, or a row if that is more */
+  SPAN = 1 << 18,        /* of the file that a thread takes at once, or a row if that is more */
   TOGETHER = 1 << 26,    /* of the file that threads read before they meet */
   MOST_LANES = 16        /* threads: memory has no more to give */
 };
