@@ -62,19 +62,39 @@ TEST(false_stops_it) {
 TEST(parts_are_told_of_as_one) {
   tv_npy_options o = TV_NPY_OPTIONS;
   tvi_progress_part part;
-  tvi_progress_share(&part, &o, 10);
+  OK(tvi_progress_share(&part, "x", &o, 10));
   CHECK(!o.progress);
+  OK(tvi_progress_passed(&part, "x", 10));
   o.progress = note;
   o.progress_user = &seen;
   seen.calls = seen.stop_at = 0;
-  tvi_progress_share(&part, &o, 10);
+  OK(tvi_progress_share(&part, "x", &o, 10));
+  EQUAL(seen.calls, 1);
+  EQUAL(seen.done, 0);
+  CHECK(o.progress(o.progress_user, 0, 4)); /* which has been told */
+  EQUAL(seen.calls, 1);
   CHECK(o.progress(o.progress_user, 3, 4));
   EQUAL(seen.done, 3);
   EQUAL(seen.total, 10);
-  part.before = 4;
-  seen.stop_at = 2;
-  CHECK(!o.progress(o.progress_user, 6, 6));
+  OK(tvi_progress_passed(&part, "x", 4));
+  EQUAL(seen.done, 4);
+  CHECK(o.progress(o.progress_user, 1, 6));
+  OK(tvi_progress_passed(&part, "x", 6)); /* of which no more was told */
   EQUAL(seen.done, 10);
+  EQUAL(seen.calls, 5);
+  seen.calls = 0;
+  seen.stop_at = 2;
+  o.progress = note;
+  o.progress_user = &seen;
+  OK(tvi_progress_share(&part, "x", &o, 10));
+  FAILS_STATUS(TV_ECANCELED, "x: stopped by the caller after 4 of 10 bytes",
+               tvi_progress_passed(&part, "x", 4));
+  seen.calls = 0;
+  seen.stop_at = 1;
+  o.progress = note;
+  o.progress_user = &seen;
+  FAILS_STATUS(TV_ECANCELED, "x: stopped by the caller after 0 of 10 bytes",
+               tvi_progress_share(&part, "x", &o, 10));
 }
 
 TEST_MAIN("progress", CASE(it_is_told_at_the_start_in_steps_and_at_the_end),

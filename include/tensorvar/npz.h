@@ -2,12 +2,15 @@
  * .npz files: named arrays in one file, a zip archive of .npy files, as NumPy's savez writes it.
  *
  * A name is a member's less ".npy". Reading is as strict as that of .npy files, and of an archive
- * refuses what two readers could read in two ways: a name twice, members that overlap, a directory
- * that disagrees with its members, bytes in front of the first; further encryption, other methods
+ * refuses a name twice, members that overlap, a member whose own name or method is not that of the
+ * directory, bytes in front of the first; further encryption, other methods
  * than stored and deflated, several disks, and names that are absolute paths, have ".." as a part,
  * NUL, or no UTF-8. Nothing is ever extracted to a path. No member may claim more than 1032 times
  * its packed size, the most that deflate can give, and memory is taken for what an array's header
  * promises and its member holds. Every checksum is compared when its bytes are read.
+ *
+ * The directory says what is in an archive, as to NumPy: what lies between members is not looked
+ * at, nor are the sizes and the checksum that a member repeats in front of itself.
  *
  * Deflated members need a library built with zlib; others are read and written without it. */
 #ifndef TENSORVAR_NPZ_H
@@ -104,7 +107,7 @@ TV_API tv_tensor *tv_npz_load(const char *path, const char *name, const tv_npy_o
  *     tv_npz_save("model.npz", 2, names, values, NULL);
  *
  * The same tensors give the same bytes. The file is replaced as tv_npy_save does it; bfloat16 is
- * `<V2`.
+ * `<V2`. NumPy itself gives the array `w` for both of `w` and `w.npy`.
  *
  * Writes    the file, through a temporary one beside it
  * Errors    - TV_EVALUE       something is NULL; a name is given twice, or is one that reading

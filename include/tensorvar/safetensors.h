@@ -4,9 +4,10 @@
  * Every rule of the format is checked when a file is opened: the length of the header (at most
  * 100,000,000 bytes, and what the file holds), strict JSON of the one form that the format has,
  * each name and key once, known dtypes, sizes that agree with shapes, and data that follow each
- * other without hole or overlap from the header to the end of the file. Elements are little-endian
- * in C order. dtypes are BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32 F64 C64; narrower ones are
- * refused by name.
+ * other without hole or overlap from the header to the end of the file. White space around the JSON
+ * passes, as to the reference reader; NUL in a text does not, texts being C strings here.
+ * Elements are little-endian in C order. dtypes are BOOL U8 I8 U16 I16 U32 I32 U64 I64 F16 BF16 F32
+ * F64 C64; narrower ones are refused by name.
  *
  * Source: the format as of safetensors 0.6, and its reference reader. */
 #ifndef TENSORVAR_SAFETENSORS_H
@@ -87,8 +88,8 @@ TV_API tv_tensor *tv_safetensors_load(const char *path, const char *name,
  *
  * Writes    the file, through a temporary one beside it
  * Errors    - TV_EVALUE   something is NULL; a name or key is given twice; a name is
- * `__metadata__`, an absolute path, has ".." as a part or is no UTF-8; the header would be above
- * 100,000,000 bytes
+ * `__metadata__`, empty, above 65,000 bytes, an absolute path, has ".." as a part or is no UTF-8;
+ * the header would be above 100,000,000 bytes
  *           - TV_EDTYPE   complex128, which the format does not have
  *           - TV_EIO, TV_ENOMEM  as tv_npy_save
  */

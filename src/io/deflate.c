@@ -90,6 +90,10 @@ tv_status tvi_inflate(tvi_inflater *it, void *out, int64_t n, int64_t *got) {
       int64_t came = 0;
       const tv_status status = tvi_source_read(it->from, it->piece, PIECE, &came);
       if (status) return status;
+      if (!came && it->from->left > 0)
+        return tvi_fail_status(TV_EFORMAT,
+                               "%s: found the end of the file, expected %lld more packed bytes",
+                               it->from->who, (long long)it->from->left);
       z->next_in = it->piece;
       z->avail_in = (uInt)came;
     }

@@ -85,10 +85,16 @@ static int open_again(const char *path, int flags, mode_t mode) {
   return fd;
 }
 
-int tvi_file_open(const char *who, const char *path) {
-  const int fd = open_again(path, O_RDONLY, 0);
+static int open_to_read(const char *who, const char *path, int flags) {
+  const int fd = open_again(path, O_RDONLY | flags, 0);
   if (fd < 0) tvi_file_fail(who, "open", errno);
   return fd;
+}
+
+int tvi_file_open(const char *who, const char *path) { return open_to_read(who, path, 0); }
+
+int tvi_file_open_regular(const char *who, const char *path) {
+  return open_to_read(who, path, O_NONBLOCK); /* which regular files do not know */
 }
 
 tv_status tvi_file_left(const char *who, int fd, int64_t *left, int64_t *position) {

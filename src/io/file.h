@@ -54,6 +54,8 @@ tv_status tvi_file_fail(const char *who, const char *verb, int error);
 
 /** Open for reading; -1 on failure. A directory is one. */
 int tvi_file_open(const char *who, const char *path);
+/** The same of what must be a regular file: nobody is waited for at a FIFO. */
+int tvi_file_open_regular(const char *who, const char *path);
 
 /** Bytes from the position on, and it, unless NULL; -1 for what has no size of its own: FIFO,
  *  terminal, /proc. */

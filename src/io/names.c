@@ -10,7 +10,7 @@
 #include "status.h"
 #include "writer.h"
 
-enum { MOST_NAME = 65000 /* bytes; zip counts them in 16 bits, ".npy" included */ };
+enum { MOST_NAME = 65000 /* bytes; zip counts them in 16 bits, with ".npy" */ };
 
 int64_t tvi_utf8(const uint8_t *at, int64_t n) {
   static const struct {

@@ -58,12 +58,24 @@ static void advise(const map *it, tv_npy_advice advice) {
   if (advice != TV_NPY_NORMAL) tvi_sys.madvise(it->pages, it->bytes, words[advice]);
 }
 
+/* That the file, which may have been opened long ago, has n bytes still: reading pages behind its
+ * end would be the end of the process. */
+static tv_status check_size(const tvi_source *from, int64_t n) {
+  struct stat about;
+  if (tvi_sys.fstat(from->fd, &about)) return tvi_file_fail(from->who, "ask for the size", errno);
+  if (about.st_size >= n) return TV_OK;
+  return tvi_fail_status(TV_EFORMAT,
+                         "%s: byte %lld: found the end of the file, expected %lld bytes", from->who,
+                         (long long)about.st_size, (long long)n);
+}
+
 tv_tensor *tvi_npy_map(tvi_source *from, const tv_npy_layout *layout, const tvi_npy_part *part,
                        const tv_npy_options *options) {
   const bool is_writable = options->map == TV_NPY_MAP_WRITABLE;
+  const int64_t first = from->base + layout->offset + part->first, within = first % page_bytes();
+  if (check_size(from, first + part->span)) return NULL;
   map *const it = tvi_malloc(sizeof *it);
   if (!it) return tvi_fail(TV_ENOMEM, "%s: no memory on cpu for %zu bytes", from->who, sizeof *it);
-  const int64_t first = from->base + layout->offset + part->first, within = first % page_bytes();
   it->bytes = (size_t)(within + part->span);
   it->pages = tvi_sys.mmap(NULL, it->bytes, is_writable ? PROT_READ | PROT_WRITE : PROT_READ,
                            is_writable ? MAP_PRIVATE : MAP_SHARED, from->fd, first - within);

@@ -68,7 +68,7 @@ tv_npz *tv_npz_open(const char *path, const tv_npz_options *options) {
   }
   npz->path = memcpy(copy, path, bytes);
   atomic_init(&npz->count, 1);
-  const int fd = tvi_file_open(who.text, path);
+  const int fd = tvi_file_open_regular(who.text, path);
   tv_status status = fd < 0 ? TV_EIO : tvi_zip_open(&npz->zip, who.text, fd, o.max_members);
   if (!status) {
     status = check_limits(who.text, &npz->zip, &o);
@@ -170,18 +170,16 @@ tv_status tv_npz_read_all(tv_npz *npz, const tv_npy_options *options, tv_tensor 
     return tvi_null_status("npz_read_all", npz ? "tensors" : "npz");
   for (int64_t i = 0; i < npz->zip.n; i++) tensors[i] = NULL;
   if (!tvi_npy_may_load_all("npz_read_all", options, &o)) return tvi_failure();
-  tv_status status = TV_OK;
   int64_t total = 0;
   for (int64_t i = 0; i < npz->zip.n; i++) total += npz->zip.members[i].bytes;
   tvi_progress_part part;
-  tvi_progress_share(&part, &o, total);
+  tv_status status = tvi_progress_share(&part, "npz_read_all", &o, total);
   for (int64_t i = 0; i < npz->zip.n && !status; i++) {
     tvi_named who;
     const tvi_zip_member *const m = &npz->zip.members[i];
     tvi_named_text(&who, "npz_read_all", npz->path, m->name);
     tensors[i] = tvi_scope_own(read_member(who.text, &npz->zip, m, &o));
-    if (!tensors[i]) status = tvi_failure();
-    part.before += m->bytes;
+    status = tensors[i] ? tvi_progress_passed(&part, who.text, m->bytes) : tvi_failure();
   }
   for (int64_t i = 0; i < npz->zip.n && status; i++) tensors[i] = NULL;
   return status;

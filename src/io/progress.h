@@ -20,14 +20,17 @@ tv_status tvi_progress_begin(tvi_progress *of, const char *who, tv_progress tell
 /* n more bytes are done. TV_ECANCELED. */
 tv_status tvi_progress_add(tvi_progress *of, const char *who, int64_t n);
 
-/* Arrays that are read one by one and told of as one. `before` is what those before had, and moves
- * on with them. Stays where it is. */
+/* Arrays that are read one by one and told of as one. Stays where it is. */
 typedef struct tvi_progress_part {
   tv_progress tell;
   void *user;
-  int64_t before, total;
+  int64_t before, told, total; /* what those before had */
 } tvi_progress_part;
-/* From now on the options of each tell `part`, which tells the caller's function. */
-void tvi_progress_share(tvi_progress_part *part, tv_npy_options *options, int64_t total);
+/* The start, which is told: the options of each now tell `part`, which tells the caller's function
+ * what it has not heard yet. TV_ECANCELED. */
+tv_status tvi_progress_share(tvi_progress_part *part, const char *who, tv_npy_options *options,
+                             int64_t total);
+/* One array of n bytes is done, whatever was told of it. TV_ECANCELED. */
+tv_status tvi_progress_passed(tvi_progress_part *part, const char *who, int64_t n);
 
 #endif

@@ -87,7 +87,7 @@ tv_safetensors *tv_safetensors_open(const char *path) {
   }
   file->path = memcpy(copy, path, bytes);
   atomic_init(&file->count, 1);
-  file->fd = tvi_file_open(who.text, path);
+  file->fd = tvi_file_open_regular(who.text, path);
   if (file->fd >= 0 && !read_header(file, who.text)) {
     tvi_count(TVI_LIVE, 1);
     return file;
@@ -187,6 +187,13 @@ tv_status tv_safetensors_info(tv_safetensors *file, const char *name, tv_npy_lay
 
 /* Read --------------------------------------------------------------------------------------- */
 
+/* A field is asked for, which no tensor here has: TV_EVALUE. */
+static bool has_field(const char *who, const tv_npy_options *o) {
+  if (!o->field) return false;
+  tvi_fail_status(TV_EVALUE, "%s: a field is asked for, but this is no structured array", who);
+  return true;
+}
+
 /* With the one count. */
 static tv_tensor *read_entry(const char *who, tv_safetensors *file, const tvi_safetensors_entry *e,
                              const tv_npy_options *o) {
@@ -202,6 +209,7 @@ tv_tensor *tv_safetensors_read(tv_safetensors *file, const char *name,
   tvi_named who;
   if (!tvi_npy_may_load("safetensors_read", options, &o)) return NULL;
   const tvi_safetensors_entry *const e = find(&who, "safetensors_read", file, name);
+  if (e && has_field(who.text, &o)) return NULL;
   return e ? tvi_scope_own(read_entry(who.text, file, e, &o)) : NULL;
 }
 
@@ -212,20 +220,18 @@ tv_status tv_safetensors_read_all(tv_safetensors *file, const tv_npy_options *op
   const int64_t n = tv_safetensors_count(file);
   if (!file || (n && !tensors)) return tvi_null_status(verb, file ? "tensors" : "file");
   for (int64_t i = 0; i < n; i++) tensors[i] = NULL;
-  if (!tvi_npy_may_load_all(verb, options, &o)) return tvi_failure();
-  tv_status status = TV_OK;
+  if (!tvi_npy_may_load_all(verb, options, &o) || has_field(verb, &o)) return tvi_failure();
   int64_t total = 0;
   for (int64_t i = 0; i < n; i++)
     total += file->header.entries[i].end - file->header.entries[i].begin;
   tvi_progress_part part;
-  tvi_progress_share(&part, &o, total);
+  tvi_named who;
+  tv_status status = tvi_progress_share(&part, verb, &o, total);
   for (int64_t i = 0; i < n && !status; i++) {
-    tvi_named who;
     const tvi_safetensors_entry *const e = &file->header.entries[i];
     tensors[i] =
         tvi_scope_own(read_entry(tvi_named_text(&who, verb, file->path, e->name), file, e, &o));
-    if (!tensors[i]) status = tvi_failure();
-    part.before += e->end - e->begin;
+    status = tensors[i] ? tvi_progress_passed(&part, who.text, e->end - e->begin) : tvi_failure();
   }
   for (int64_t i = 0; i < n && status; i++) tensors[i] = NULL;
   return status;

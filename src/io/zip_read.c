@@ -160,6 +160,12 @@ static const char *read_extra(const uint8_t *at, int64_t n, tvi_zip_member *m, i
   return NULL;
 }
 
+/* Bytes of the name less ".npy". */
+static int64_t name_bytes(const tvi_zip_member *m) {
+  const bool is_npy = m->raw_bytes >= 4 && !memcmp(m->raw + m->raw_bytes - 4, ".npy", 4);
+  return m->raw_bytes - (is_npy ? 4 : 0);
+}
+
 /* What is wrong with an entry of `bytes` bytes and more; NULL if nothing is. */
 static const char *read_entry(const uint8_t *at, int64_t left, tvi_zip_member *m, int64_t *bytes) {
   if (left < ENTRY || !is_sign(at, 1, 2)) return "no entry of the directory";
@@ -180,7 +186,9 @@ static const char *read_entry(const uint8_t *at, int64_t left, tvi_zip_member *m
   if (flags & 1 << 5) return "a member that is a patch";
   if (method != 0 && method != 8) return "a member packed neither as stored nor as deflated";
   const char *fault = read_extra(m->raw + name, extra, m, &disk);
-  if (!fault) fault = tvi_name_fault((const char *)m->raw, name);
+  /* NumPy writes ".npy" alone for a name without characters. */
+  const int64_t bare = name_bytes(m);
+  if (!fault) fault = tvi_name_fault((const char *)m->raw, bare ? bare : name);
   if (fault) return fault;
   if (disk) return "a member on another disk";
   for (int64_t i = 0; i < name && !(flags & 1 << 11); i++)
@@ -192,10 +200,6 @@ static const char *read_entry(const uint8_t *at, int64_t left, tvi_zip_member *m
   return NULL;
 }
 
-static bool ends_in_npy(const tvi_zip_member *m) {
-  return m->raw_bytes >= 4 && !memcmp(m->raw + m->raw_bytes - 4, ".npy", 4);
-}
-
 static tv_status read_entries(tvi_zip *zip, const char *who, const extent *where) {
   char *names = zip->names;
   int64_t at = 0;
@@ -204,7 +208,7 @@ static tv_status read_entries(tvi_zip *zip, const char *who, const extent *where
     int64_t bytes = 0;
     const char *const fault = read_entry(zip->directory + at, where->bytes - at, m, &bytes);
     if (fault) return refuse(who, where->at + at, fault, "an array's member");
-    const int64_t name = m->raw_bytes - (ends_in_npy(m) ? 4 : 0);
+    const int64_t name = name_bytes(m);
     m->name = memcpy(names, m->raw, (size_t)name);
     names[name] = '\0';
     names += name + 1;
