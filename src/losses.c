@@ -57,8 +57,13 @@ static bool count(tv_tensor *is_lost, int64_t *n) {
   return !tv_item_i64(tv_sum(is_lost, TV_ALL_AXES), n);
 }
 
-static bool report_losses(tv_tensor *x, tv_tensor *y, tv_cast_report *report) {
-  const losses l = losses_of(x, y);
+/* Of some kinds, a sum of TV_REFUSE_... */
+static bool report_losses(tv_tensor *x, tv_tensor *y, unsigned kinds, tv_cast_report *report) {
+  losses l = losses_of(x, y);
+  tv_tensor *const none = tv_zeros(TV_BOOL, x->rank, x->shape);
+  if (!(kinds & TV_REFUSE_OVERFLOW)) l.overflow = none;
+  if (!(kinds & TV_REFUSE_INEXACT)) l.inexact = none;
+  if (!(kinds & TV_REFUSE_NAN_TO_INTEGER)) l.nan = none;
   if (!count(l.overflow, &report->n_overflow) || !count(l.inexact, &report->n_inexact) ||
       !count(l.nan, &report->n_nan_to_integer))
     return false;
@@ -68,6 +73,10 @@ static bool report_losses(tv_tensor *x, tv_tensor *y, tv_cast_report *report) {
   return !tv_item_i64(tv_argmax(any, TV_ALL_AXES), &report->first);
 }
 
+static bool counts_all(const tvi_cast *cast) {
+  return cast->is_counted || cast->refuse & TV_REFUSE_INEXACT;
+}
+
 bool tvi_cast_is_refused(const tvi_cast *cast, const tv_cast_report *lost) {
   return (cast->refuse & TV_REFUSE_OVERFLOW && lost->n_overflow) ||
          (cast->refuse & TV_REFUSE_INEXACT && lost->n_inexact) ||
@@ -75,6 +84,16 @@ bool tvi_cast_is_refused(const tvi_cast *cast, const tv_cast_report *lost) {
 }
 
 tv_status tvi_cast_refuse(const char *who, const tvi_cast *cast, const tv_cast_report *lost) {
+  const bool may_overflow = cast->refuse & TV_REFUSE_OVERFLOW,
+             may_be_nan = cast->refuse & TV_REFUSE_NAN_TO_INTEGER && tvi_is_inexact(cast->from) &&
+                          !tvi_is_inexact(cast->to);
+  if (!counts_all(cast))
+    return tvi_fail_status(TV_EVALUE, "%s: from %s to %s: %s, first at %lld", who,
+                           tv_dtype_name(cast->from), tv_dtype_name(cast->to),
+                           !may_be_nan    ? "overflow"
+                           : may_overflow ? "overflow or NaN to integer"
+                                          : "NaN to integer",
+                           (long long)lost->first);
   return tvi_fail_status(
       TV_EVALUE,
       "%s: from %s to %s: %lld overflow, %lld inexact, %lld NaN to integer; first at %lld", who,
@@ -120,10 +139,6 @@ static bool has_infinity(tv_dtype dtype, const void *words, int64_t n) {
     default:
       return false;
   }
-}
-
-static bool counts_all(const tvi_cast *cast) {
-  return cast->is_counted || cast->refuse & TV_REFUSE_INEXACT;
 }
 
 bool tvi_cast_shows(const tvi_cast *cast) {
@@ -178,7 +193,8 @@ tv_status tvi_cast_counted(const char *who, const tvi_cast *cast, void *from, vo
   tvi_self.device = TV_CPU;
   tv_tensor *const x = show(from, cast->from, n), *const y = show(to, cast->to, n);
   tv_cast_report now = TV_CAST_REPORT;
-  if (x && y && (counts_all(cast) || may_be_refused(cast, x, y)) && report_losses(x, y, &now)) {
+  if (x && y && (counts_all(cast) || may_be_refused(cast, x, y)) &&
+      report_losses(x, y, counts_all(cast) ? TV_REFUSE_ANY_LOSS : cast->refuse, &now)) {
     lost->n_overflow += now.n_overflow;
     lost->n_inexact += now.n_inexact;
     lost->n_nan_to_integer += now.n_nan_to_integer;
@@ -202,7 +218,7 @@ tv_tensor *tv_cast_checked(tv_tensor *x, tv_dtype dtype, unsigned refuse, tv_cas
   tvi_self.paused++;
   tv_tensor *const strong = tvi_scope_own(tvi_tensor_strong("cast_checked", x, tvi_self.device));
   tv_tensor *y = strong ? tv_astype(strong, dtype) : NULL;
-  if (y && !report_losses(strong, y, &counted)) y = NULL;
+  if (y && !report_losses(strong, y, TV_REFUSE_ANY_LOSS, &counted)) y = NULL;
   const tvi_cast cast = {x->dtype, dtype, refuse, true};
   if (y && tvi_cast_is_refused(&cast, &counted)) {
     tvi_cast_refuse("cast_checked", &cast, &counted);

@@ -23,7 +23,7 @@ tv_status tvi_cast_shown(const char *who, const tvi_cast *cast, void *from, void
                          bool *may_be_lost);
 
 bool tvi_cast_is_refused(const tvi_cast *cast, const tv_cast_report *lost);
-/* TV_EVALUE, with the counts. */
+/* TV_EVALUE, with what was counted: all, or the first of what is refused. */
 tv_status tvi_cast_refuse(const char *who, const tvi_cast *cast, const tv_cast_report *lost);
 /* Fill as much of the caller's struct as it has. */
 void tvi_cast_tell(const tv_cast_report *lost, tv_cast_report *out);

@@ -53,6 +53,18 @@ TEST(a_field_brings_its_axes) {
   SHAPE_IS(x, TV_SHAPE(2, 1));
 }
 
+TEST(fields_may_have_no_bytes) {
+  npy_bytes file = npy_bytes_of(FILE_OF("[('x', '<f4', (0,))]", "(3,)"), "", 0);
+  tv_npy_options o = TV_NPY_OPTIONS;
+  o.field = "x";
+  SHAPE_IS(tv_npy_read_memory(file.bytes, file.n, &o), TV_SHAPE(3, 0));
+  free(file.bytes);
+  HOLDS(field(FILE_OF("[('s', '|S0'), ('u', '<U0'), ('t', '|V7'), ('a', '|u1'), ('w', '<M8[25s]')]",
+                      "(2,)"),
+              "a", NULL),
+        2, 0xc0); /* bytes 7 and 23 */
+}
+
 TEST(layouts_tell_of_records) {
   npy_bytes file = npy_bytes_of(plain, records, sizeof records);
   tv_npy_layout layout = TV_NPY_LAYOUT;
@@ -192,7 +204,7 @@ TEST(any_allocation_may_fail) {
 }
 
 TEST_MAIN("npy_record", CASE(a_field_is_read), CASE(a_field_brings_its_axes),
-          CASE(layouts_tell_of_records), CASE(what_cannot_be_read_says_why),
-          CASE(lists_are_checked_whole), CASE(sizes_of_what_is_passed_over_count),
-          CASE(many_fields_have_an_end), CASE(commas_may_end_lists_and_axes_have_an_end),
-          CASE(any_allocation_may_fail))
+          CASE(fields_may_have_no_bytes), CASE(layouts_tell_of_records),
+          CASE(what_cannot_be_read_says_why), CASE(lists_are_checked_whole),
+          CASE(sizes_of_what_is_passed_over_count), CASE(many_fields_have_an_end),
+          CASE(commas_may_end_lists_and_axes_have_an_end), CASE(any_allocation_may_fail))

@@ -22,10 +22,10 @@ static bool is(const uint8_t *text, int64_t n, const char *word) {
   return n == (int64_t)strlen(word) && !memcmp(text, word, (size_t)n);
 }
 
-/* The number that all of a text of one byte or more is, 1 to 2^31 - 1; -1. */
+/* The number that all of a text of one byte or more is, 0 to 2^31 - 1; -1. */
 static int64_t number(const uint8_t *text, int64_t n) {
   int64_t value = 0;
-  if (n > 10 || *text == '0') return -1;
+  if (n > 10 || (*text == '0' && n > 1)) return -1;
   for (int64_t i = 0; i < n; i++) {
     if (text[i] < '0' || text[i] > '9') return -1;
     value = 10 * value + (text[i] - '0');
@@ -33,12 +33,18 @@ static int64_t number(const uint8_t *text, int64_t n) {
   return value <= INT32_MAX ? value : -1;
 }
 
-/* Whether a date's unit follows it: nothing, or "[us]". */
+/* Whether a date's unit follows it: nothing, "[us]" or so many of it, "[25us]". */
 static bool is_unit(const uint8_t *text, int64_t n) {
-  static const char *const units[] = {"[Y]",  "[M]",  "[W]",  "[D]",  "[h]",  "[m]", "[s]",
-                                      "[ms]", "[us]", "[ns]", "[ps]", "[fs]", "[as]"};
-  bool found = n == 0;
-  for (size_t i = 0; i < sizeof units / sizeof *units; i++) found |= is(text, n, units[i]);
+  static const char *const units[] = {"Y]",  "M]",  "W]",  "D]",  "h]",  "m]", "s]",
+                                      "ms]", "us]", "ns]", "ps]", "fs]", "as]"};
+  if (n == 0) return true;
+  if (*text != '[') return false;
+  int64_t at = 1;
+  while (at < n && text[at] >= '0' && text[at] <= '9') at++;
+  if (at > 1 && number(text + 1, at - 1) < 1) return false;
+  bool found = false;
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+    found |= is(text + at, n - at, units[i]);
   return found;
 }
 
@@ -54,7 +60,7 @@ static tvi_npy_code foreign(const uint8_t *text, int64_t n) {
       break;
     case 'U':
       code.why = "text";
-      code.bytes = size > 0 && size <= INT32_MAX / 4 ? 4 * size : -1;
+      code.bytes = size >= 0 && size <= INT32_MAX / 4 ? 4 * size : -1;
       break;
     case 'V':
       code.why = is(text, n, "V2") ? "2-byte void; if this is bfloat16, ask for it" : "void";

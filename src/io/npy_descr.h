@@ -9,7 +9,8 @@
 typedef struct tvi_npy_descr {
   tv_dtype dtype;
   bool is_big_endian;
-  int64_t record_bytes; /* 0: no records */
+  bool is_record;
+  int64_t record_bytes;
   int64_t field_offset;
   int field_rank;
   int64_t field_shape[TV_MAX_RANK];

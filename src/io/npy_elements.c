@@ -53,11 +53,12 @@ typedef struct reader {
   int64_t room;         /* elements that fit there */
   int64_t at;           /* of the source, in bytes from the first element of the file */
   int64_t done;         /* elements */
-  int n_lanes;
   bool is_lane; /* one of several: it says nothing, and fails where losses are to be counted */
   /* PICK bytes each; the elements' place where none is needed. */
   char *stretch, *block, *converted;
+  bool has_gaps;
   int n_blocks; /* that are needed */
+  int n_lanes;
   char *blocks; /* all of them, those of the next lane behind those of one; to be freed */
 } reader;
 
@@ -306,27 +307,36 @@ static tv_status read_rows(reader *r, int64_t first, int64_t n) {
 /* By several threads --------------------------------------------------------------------------- */
 
 static void use_blocks(reader *r, int lane) {
-  const bool has_gaps = !tvi_npy_part_is_dense(r->part);
   char *const blocks = r->blocks + (int64_t)lane * r->n_blocks * PICK;
   r->stretch = r->block = r->converted = r->to;
   if (!r->n_blocks) return;
   r->stretch = blocks;
-  r->block = blocks + (has_gaps ? PICK : 0);
+  r->block = blocks + (r->has_gaps ? PICK : 0);
   r->converted = blocks + (r->n_blocks - 1) * (int64_t)PICK;
 }
 
-static int64_t rows_of(const reader *r, int64_t bytes) {
-  return bytes > r->part->steps[0] ? bytes / r->part->steps[0] : 1;
+/* The axis of which threads take rows: the slowest whose rows end between two tellings. */
+static int row_axis(const tvi_npy_part *part) {
+  int axis = 0;
+  while (axis < part->n_axes - 1 && part->steps[axis] > TVI_PROGRESS_STEP) axis++;
+  return axis;
+}
+
+static int64_t rows_of(const tvi_npy_part *part, int axis, int64_t bytes) {
+  return bytes > part->steps[axis] ? bytes / part->steps[axis] : 1;
 }
 
 /* How many threads read. */
 static int lanes_of(const reader *r) {
+  const tvi_npy_part *const part = r->part;
   const tvi_cast cast = cast_of(r);
-  const bool may = r->part->size && r->from->skip && r->device == TV_CPU &&
-                   (r->dtype == r->part->dtype || tvi_cast_shows(&cast));
-  if (!may || r->part->span < 4 * SPAN) return 1;
-  const int64_t spans = r->part->counts[0] / rows_of(r, SPAN);
-  const int most = tv_threads() < MOST_LANES ? tv_threads() : MOST_LANES;
+  const bool may = part->size && r->from->skip && r->device == TV_CPU &&
+                   (r->dtype == part->dtype || tvi_cast_shows(&cast));
+  if (!may) return 1;
+  const int axis = row_axis(part), threads = tv_threads(),
+            most = threads < MOST_LANES ? threads : MOST_LANES;
+  const int64_t spans = part->counts[axis] / rows_of(part, axis, SPAN);
+  if (part->counts[axis] * part->steps[axis] < 4 * SPAN || spans < 2) return 1;
   return spans < most ? (int)spans : most;
 }
 
@@ -357,7 +367,7 @@ static void read_lane(void *context, int64_t lane) {
 
 static tv_status read_together(reader *r, int64_t first, int64_t n) {
   together all = {
-      .r = r, .first = first, .end = first + n, .step = rows_of(r, SPAN), .next = first};
+      .r = r, .first = first, .end = first + n, .step = rows_of(r->part, 0, SPAN), .next = first};
   tvi_parallel(r->n_lanes, read_lane, &all);
   if (all.has_failed) return read_rows(r, first, n);
   n *= r->part->size / r->part->counts[0];
@@ -366,12 +376,27 @@ static tv_status read_together(reader *r, int64_t first, int64_t n) {
 }
 
 static tv_status read_part(reader *r) {
+  const tvi_npy_part *const whole = r->part;
   if (r->n_lanes == 1) return read_all(r);
-  const int64_t rows = r->part->counts[0],
-                most = rows_of(r, r->from->progress.tell ? TVI_PROGRESS_STEP : TOGETHER);
+  tvi_npy_part part = *whole; /* all rows at one place of the slower axes */
+  const int axis = row_axis(whole);
+  int64_t index[TV_MAX_RANK] = {0}, at = 0;
+  part.n_axes -= axis;
+  for (int k = 0; k < axis; k++) part.size /= whole->counts[k];
+  for (int k = 0; k < part.n_axes; k++) {
+    part.counts[k] = whole->counts[axis + k];
+    part.steps[k] = whole->steps[axis + k];
+  }
+  const int64_t rows = part.counts[0],
+                most = rows_of(&part, 0, r->from->progress.tell ? TVI_PROGRESS_STEP : TOGETHER);
   tv_status status = TV_OK;
-  for (int64_t i = 0; i < rows && !status; i += most)
-    status = read_together(r, i, rows - i < most ? rows - i : most);
+  r->part = &part;
+  do {
+    part.first = whole->first + at;
+    for (int64_t i = 0; i < rows && !status; i += most)
+      status = read_together(r, i, rows - i < most ? rows - i : most);
+  } while (!status && next_place(axis + 1, whole->counts, whole->steps, index, &at));
+  r->part = whole;
   return status;
 }
 
@@ -390,9 +415,9 @@ static tv_status prepare(reader *r, void *out) {
     if (!r->storage) return TV_ENOMEM;
     r->to = r->storage->data;
   }
-  const bool has_gaps = !tvi_npy_part_is_dense(r->part);
+  r->has_gaps = !tvi_npy_part_is_dense(r->part);
   r->n_lanes = lanes_of(r);
-  r->n_blocks = (has_gaps ? 1 : 0) + (is_straight(r) ? 0 : 1) + (r->device == TV_CPU ? 0 : 1);
+  r->n_blocks = (r->has_gaps ? 1 : 0) + (is_straight(r) ? 0 : 1) + (r->device == TV_CPU ? 0 : 1);
   const int n = r->n_lanes * r->n_blocks * PICK;
   if (n) r->blocks = tvi_malloc(n);
   if (n && !r->blocks) return tvi_no_memory(r->from->who, n);

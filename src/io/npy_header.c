@@ -134,7 +134,7 @@ static tv_status take_pair(tvi_npy_text *in, const tv_npy_options *options, int 
 
 /* Both keys together: sizes, and a field's own axes behind those of the array. */
 static tv_status combine(const char *who, const tvi_npy_descr *descr, tv_npy_layout *layout) {
-  const int64_t item = descr->record_bytes ? descr->record_bytes : tv_dtype_size(descr->dtype);
+  const int64_t item = descr->is_record ? descr->record_bytes : tv_dtype_size(descr->dtype);
   int64_t elements, end;
   layout->dtype = descr->dtype;
   layout->is_big_endian = descr->is_big_endian;

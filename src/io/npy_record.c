@@ -207,6 +207,7 @@ static tv_status take_all(records *r, const tv_npy_options *options) {
   if (r->why_not)
     return tvi_fail_status(TV_EFORMAT, "%s: field '%s' is not supported (%s)", in->who, field,
                            r->why_not);
+  r->descr->is_record = true;
   r->descr->record_bytes = bytes;
   return TV_OK;
 }

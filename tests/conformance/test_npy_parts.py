@@ -125,7 +125,7 @@ def test_large_arrays_are_numpys_on_any_number_of_threads(source, threads):
 
 
 NUMBERS = st.sampled_from(SUPPORTED)
-OTHERS = st.sampled_from(["|S3", "<U2", ">U1", "|V5", "<M8[us]", "<m8[D]", "<M8", "<f16", "<c32", "|S1"])
+OTHERS = st.sampled_from(["|S3", "<M8[25s]", "<m8[3D]", "<U2", ">U1", "|V5", "<M8[us]", "<m8[D]", "<M8", "<f16", "<c32", "|S1"])
 
 
 @st.composite
