@@ -53,6 +53,7 @@ TEST(others_are_known_by_size) {
                {"<M8[0s]", -1, "date"},
                {"<M8[2:]", -1, "date"},
                {"<M8[", -1, "date"},
+               {"<M8[+2s]", -1, "date"},
                {"<M8x", -1, "date"},
                {"<m", -1, "time span"},
                {"<f16", 16, "long double"},
