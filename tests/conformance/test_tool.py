@@ -402,6 +402,42 @@ def test_diff_of_integers_is_exact():
     assert (told["worst"]["a"], told["worst"]["b"], told["worst"]["absolute"]) == (-2**63, 2**63 - 1, 2.0**64)
 
 
+@pytest.mark.parametrize("signed", ["int8", "int32", "int64"])
+def test_diff_of_signed_and_unsigned_integers_is_exact(signed):
+    """Against Python's integers: NumPy compares such pairs as float64."""
+    info = np.iinfo(signed)
+    a = [info.min, info.min + 1, -1, 0, 1, 5, info.max, info.max - 1]
+    b = [2**64 - 1, 2**64 - 2, 2**63, 2**63 - 1, 2**63 + 1, 2**53, 2**53 + 1, 5, 1, 0]
+    a, b = [x for x in a for _ in b], b * len(a)  # the two that are farthest apart are no zeros
+    if signed == "int64":
+        a, b = a + [2**53 + 1, 2**62 + 1], b + [2**53, 2**62]
+    np.save("a.npy", np.array(a, signed))
+    np.save("b.npy", np.array(b, np.uint64))
+    distances = [abs(x - y) for x, y in zip(a, b)]
+    for atol in (0, 1, 2**53):
+        for files, sizes in (("ab", b), ("ba", a)):
+            told = one("diff", f"{files[0]}.npy", f"{files[1]}.npy", "--rtol", 0, "--atol", atol, status=1)["arrays"][0]
+            worst = float(max(distances))
+            first = [float(d) for d in distances].index(worst)
+            assert told["different"] == sum(float(d) > atol for d in distances)  # rounded once
+            assert told["largest_distance"] == worst and told["worst"]["index"] == [first]
+            assert told["worst"]["relative"] == worst / abs(float(sizes[first]))
+    np.save("a.npy", np.array([2**53 + 1, 5]))
+    np.save("b.npy", np.array([2**53, 5], np.uint64))
+    assert "1 of 2 elements differ; worst at [0]: 9007199254740993 and 9007199254740992, absolute 1.0" in run(
+        "diff", "a.npy", "b.npy", "--rtol", 0, "--atol", 0, status=1).stdout
+    run("diff", "a.npy", "b.npy")
+
+
+def test_tolerances_are_for_integers_too():
+    """As in numpy.allclose."""
+    differs(np.array([100_000, 3]), np.array([100_001, 3]))
+    differs(np.array([100_000, 3]), np.array([100_002, 3]))
+    differs(np.array([100_000, 3]), np.array([100_001, 3]), "--rtol", "0", "--atol", "0")
+    differs(np.array([100_000, 3], np.uint64), np.array([100_001, 3]))
+    differs(np.array([100_000, 3], np.uint64), np.array([100_002, 3]))
+
+
 def test_diff_of_shapes_and_dtypes():
     np.save("a.npy", np.zeros((2, 3)))
     np.save("b.npy", np.zeros((3, 2), np.float32))
@@ -430,6 +466,14 @@ def test_diff_of_archives():
     np.save("w.npy", named["w"])
     run("diff", "w.npy", "y.npz:w")
     assert "x.npz holds 2 arrays; x.npz:NAME takes one" in refused("diff", "w.npy", "x.npz", status=2)
+    run("diff", "--name", "w", "y.npz", "w.npy")
+    run("diff", "--name", "w", "w.npy", "y.npz")
+    run("diff", "--name", "w", "x.npz", "w.npy", "--atol", 1)
+    run("diff", "--name", "w", "x.npz", "x.safetensors")
+    run("diff", "--name", "layer.b", "y.npz:w", "w.npy")
+    assert "w.npy: array w asked for, but a .npy file holds one" in refused("diff", "--name", "w", "w.npy", "w.npy", status=3)
+    assert "w.npy: array v asked for" in refused("diff", "--name", "w", "x.npz", "w.npy:v", status=3)
+    assert "y.npz: no array v" in refused("diff", "--name", "v", "y.npz", "w.npy", status=3)
     assert "--rtol: found -1, expected" in refused("diff", "w.npy", "w.npy", "--rtol=-1", status=2)
     refused("diff", "w.npy", "none.npy", status=3)
 
