@@ -311,6 +311,41 @@ def test_stats_of_wide_integers_are_exact():
         assert (told["min"], told["max"]) == (min(values), max(values))
 
 
+@pytest.mark.parametrize("dtype, values", [
+    (np.int64, [2**53 + 1, 2**53 - 1, 5, -2**53 - 1, -2**63]), (np.uint64, [2**64 - 1, 2**64 - 3, 2**63 + 1, 2**53 + 1, 0]),
+    (np.int64, [2**63 - 1, 2**63 - 3, 2**63 - 5, 2**63 - 7, 2**63 - 9])])
+def test_quantiles_of_wide_integers_are_exact(dtype, values):
+    """Against Python's integers, where they fall on an element."""
+    np.save("x.npy", np.array(values, dtype))
+    told = one("stats", "x.npy", "--quantiles", "0,0.25,0.5,0.75,1")
+    assert [q["value"] for q in told["quantiles"]] == sorted(values)
+    assert f"  100%   {max(values)}\n" in run("stats", "x.npy", "--quantiles", "1").stdout
+    many = np.concatenate([np.full(1_100_000, values[2], dtype), np.array(values, dtype), np.full(1_100_000, values[0], dtype)])
+    np.save("x.npy", many)
+    told = one("stats", "x.npy", "--quantiles", f"0,0.25,{2 / (many.size - 1)!r},0.75,1")
+    np.testing.assert_array_equal([q["value"] for q in told["quantiles"]],
+                                  np.sort(many)[[0, many.size // 4, 2, 3 * many.size // 4, -1]])
+    np.save("x.npy", np.array([2**62 + 2**12, 2**62], dtype))  # between two elements
+    assert one("stats", "x.npy", "--quantiles", "0.25")["quantiles"][0]["value"] == 2.0**62 + 2.0**10
+
+
+def test_quantiles_at_an_element_are_the_element():
+    """Where NumPy multiplies an infinite step by zero."""
+    np.save("x.npy", np.array([1, 2, np.inf, -np.inf, 0]))
+    assert [number(q["value"]) for q in one("stats", "x.npy", "--quantiles", "0,0.25,0.5,0.75,1")["quantiles"]] == [
+        -np.inf, 0, 1, 2, np.inf]
+    assert "-nan" not in run("stats", "x.npy", "--quantiles", "0.9,0.95").stdout
+
+
+def test_quantiles_are_not_of_columns():
+    np.save("x.npy", np.zeros((2, 3)))
+    for axis in ((), ("--axis", 0)):
+        assert "--quantiles: found 0.1,zz, expected" in refused("stats", "x.npy", "--quantiles", "0.1,zz", *axis, status=2)
+    assert "--axis asks for columns" in refused("stats", "x.npy", "--quantiles", "0.1", "--axis", 1, status=2)
+    assert "quantiles" not in one("stats", "x.npy", "--quantiles", "none", "--axis", 1)
+    assert "quantiles" not in one("stats", "x.npy", "--axis", 1)
+
+
 @pytest.mark.parametrize("shape", [(0,), (3, 0)])
 def test_stats_of_nothing(shape):
     np.save("x.npy", np.zeros(shape))
