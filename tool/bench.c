@@ -3,6 +3,7 @@
  * with the same bytes: memcpy, read and write. Every round measures each of them once, so that they
  * share what else the computer does; the median of the rounds is told. The file comes from the
  * system's cache after the first round, which is not counted. */
+#define _XOPEN_SOURCE 700 /* mkdtemp */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,8 +28,8 @@ typedef struct {
   int64_t at, n; /* bytes of the array */
   tv_tensor *x;  /* its elements, in memory of its own */
   unsigned char *from, *to;
-  char *scratch;
-  int64_t n_moved; /* by the last work */
+  char *folder, *scratch; /* a folder of its own, where nobody else makes files; a file there */
+  int64_t n_moved;        /* by the last work */
 } bench;
 
 static double now(void) {
@@ -63,7 +64,7 @@ static bool read_bytes(bench *b) {
 }
 
 static bool write_bytes(bench *b) {
-  const int file = open(b->scratch, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const int file = open(b->scratch, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   ssize_t n = file < 0 ? -1 : 0;
   b->n_moved = 0;
   while (file >= 0 && b->n_moved < b->n) {
@@ -74,7 +75,7 @@ static bool write_bytes(bench *b) {
   }
   int why = errno;
   if (file >= 0 && close(file) && n >= 0) n = -1, why = errno;
-  unlink(b->scratch);
+  if (file >= 0) unlink(b->scratch);
   if (n < 0) trouble("%s: %s", safe(b->scratch), strerror(why));
   return n >= 0;
 }
@@ -115,8 +116,8 @@ static bool save_file(bench *b) {
   options.durable = false;
   b->n_moved = b->n;
   const tv_status status = tv_npy_save(b->scratch, b->x, &options);
-  unlink(b->scratch);
   if (status) library_trouble(b->scratch);
+  if (!status) unlink(b->scratch);
   return !status;
 }
 
@@ -239,6 +240,26 @@ static int bench_array(bench *b, int64_t runs) {
   return 0;
 }
 
+/* In a new folder, so that no link that somebody planted is ever followed. */
+static int bench_in(bench *b, const char *folder, int64_t runs) {
+  b->folder = need(strlen(folder) + 64);
+  b->scratch = need(strlen(folder) + 64);
+  sprintf(b->folder, "%s/tensorvar-bench-XXXXXX", folder);
+  int status;
+  if (mkdtemp(b->folder)) {
+    sprintf(b->scratch, "%s/x.npy", b->folder);
+    status = bench_array(b, runs);
+    rmdir(b->folder);
+  } else {
+    status = trouble("%s: cannot make a folder in it: %s", safe(folder), strerror(errno));
+  }
+  free(b->folder);
+  free(b->scratch);
+  free(b->from);
+  free(b->to);
+  return status;
+}
+
 int run_bench(const arguments *a) {
   int64_t runs;
   if (!option_int(a, OPTION_runs, 1, MOST_RUNS, 7, &runs)) return EXIT_USAGE;
@@ -255,12 +276,7 @@ int run_bench(const arguments *a) {
     if (!folder) folder = getenv("TMPDIR");
     if (!folder || !*folder) folder = "/tmp";
     bench b = {.a = a, .s = &s, .at = source_at(&s, 0)};
-    b.scratch = need(strlen(folder) + 64);
-    sprintf(b.scratch, "%s/tensorvar-bench-%ld.npy", folder, (long)getpid());
-    status = bench_array(&b, runs);
-    free(b.scratch);
-    free(b.from);
-    free(b.to);
+    status = bench_in(&b, folder, runs);
   }
   source_close(&s);
   return status;

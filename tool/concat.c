@@ -97,7 +97,7 @@ static int write_whole(concatenation *c) {
 static int concat(concatenation *c, int64_t axis) {
   int status = open_parts(c, axis);
   if (!status && c->axis == 0 && pieces_fit(&c->to, c->views[0].rank, c->shape)) {
-    status = pieces_save(&c->to, c->a, c->to.path, c->n, c->views, c->dtype, c->shape, 0, NULL);
+    status = pieces_save(&c->to, c->a, c->n, c->views, c->dtype, c->shape, NULL);
   } else if (!status) {
     status = write_whole(c);
   }

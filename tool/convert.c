@@ -90,9 +90,19 @@ typedef struct {
   result *results;
 } conversion;
 
-static void hint_at_losses(const result *r) {
-  if (r->report.first < 0) return;
+static void hint_at_losses(void) {
   fprintf(stderr, "  hint: --lossy converts all the same, and tells what was lost\n");
+}
+
+/* In the words that the library has for an array as a whole. */
+static int refused(const char *label, const result *r, int64_t n_seen) {
+  const tv_cast_report *lost = &r->report;
+  trouble("%s: from %s to %s: %" PRId64 " overflow, %" PRId64 " inexact, %" PRId64
+          " NaN to integer in the first %" PRId64 " elements; first at %" PRId64,
+          safe(label), tv_dtype_name(r->from), tv_dtype_name(r->dtype), lost->n_overflow,
+          lost->n_inexact, lost->n_nan_to_integer, n_seen, lost->first);
+  hint_at_losses();
+  return EXIT_TROUBLE;
 }
 
 /* An array that is large goes from file to file, where it lies as it will. */
@@ -112,11 +122,13 @@ static int convert_in_pieces(conversion *c) {
   *r = (result){.name = source_name(&c->from, at), .from = v.dtype, .rank = v.rank};
   r->dtype = c->dtype == TV_DTYPE_NONE ? v.dtype : c->dtype;
   memcpy(r->shape, v.shape, sizeof r->shape);
-  r->report = (tv_cast_report)TV_CAST_REPORT;
-  const int status = pieces_save(&c->to, c->a, source_label(&c->from, at), 1, &v, r->dtype, v.shape,
-                                 c->refuse, r->dtype == v.dtype ? NULL : &r->report);
-  if (status == EXIT_TROUBLE) hint_at_losses(r);
-  return status;
+  losses lost = {.refuse = c->refuse, .report = TV_CAST_REPORT};
+  const int status =
+      pieces_save(&c->to, c->a, 1, &v, r->dtype, v.shape, r->dtype == v.dtype ? NULL : &lost);
+  r->report = lost.report;
+  return status == EXIT_TROUBLE && lost.is_refused
+             ? refused(source_label(&c->from, at), r, lost.n_seen)
+             : status;
 }
 
 static int convert_one(conversion *c, int64_t i) {
@@ -142,8 +154,9 @@ static int convert_one(conversion *c, int64_t i) {
     r->rank = tv_tensor_rank(r->x);
     memcpy(r->shape, tv_tensor_shape(r->x), (size_t)r->rank * sizeof *r->shape);
   } else {
+    const bool is_refused = tv_error() == TV_EVALUE && r->report.first >= 0;
     status = library_trouble(source_label(&c->from, at));
-    if (status == EXIT_TROUBLE) hint_at_losses(r);
+    if (status == EXIT_TROUBLE && is_refused) hint_at_losses();
   }
   tv_scope_end(&scope, NULL);
   return status;

@@ -3,8 +3,8 @@
  * element, with the worst of those that differ.
  *
  * a and b are close where |a - b| <= atol + rtol |b|; equal infinities are, and NaN with NaN if
- * that is asked for. Integers and bool are compared as integers, exactly: a tolerance then widens
- * what is equal, and never loses the last digits of large ones. */
+ * that is asked for. The tolerance is that of integers and bool too, but their distance is that of
+ * integers: no last digit of large ones is lost, even between int64 and uint64. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -84,27 +84,63 @@ static void compare_complex(comparison *c, int64_t first, const double *a, const
 COMPARE_INTEGERS(compare_integers, int64_t)
 COMPARE_INTEGERS(compare_naturals, uint64_t)
 
-static void compare_piece(comparison *c, int64_t first, tv_dtype wide, const void *a, const void *b,
-                          int64_t n) {
-  if (wide == TV_I64) compare_integers(c, first, a, b, n);
-  if (wide == TV_U64) compare_naturals(c, first, a, b, n);
-  if (wide == TV_F64) compare_reals(c, first, a, b, n);
-  if (wide == TV_C128) compare_complex(c, first, a, b, n);
+/* x + y, rounded once. */
+static double sum_of(uint64_t x, uint64_t y) {
+  const uint64_t sum = x + y;
+  if (sum >= x) return (double)sum;
+  /* Of 65 bits the last is below those that a double keeps: it matters only whether it is set. */
+  return 2 * (double)((UINT64_C(1) << 63) | sum >> 1 | (sum & 1));
 }
 
-/* The dtype in which elements of both are compared: it holds each of them. */
-static tv_dtype common(tv_dtype a, tv_dtype b) {
+/* By sign, for no integer dtype has both; `swapped`: the second file's elements are in a. */
+static void compare_mixed(comparison *c, int64_t first, const int64_t *a, const uint64_t *b,
+                          int64_t n, bool swapped) {
+  for (int64_t i = 0; i < n; i++) {
+    const bool is_negative = a[i] < 0;
+    const uint64_t x = is_negative ? -(uint64_t)a[i] : (uint64_t)a[i], y = b[i];
+    if (!is_negative && x == y) continue;
+    const double distance = is_negative ? sum_of(x, y) : (double)(x > y ? x - y : y - x);
+    const double size = (double)(swapped ? x : y);
+    if (distance > c->most) c->most = distance;
+    if (!(distance <= c->atol + c->rtol * size)) differ(c, first + i, distance, size);
+  }
+}
+
+/* What elements of both files are compared as. */
+typedef struct {
+  tv_dtype a, b;
+} wide_pair;
+
+static void compare_piece(comparison *c, int64_t first, wide_pair wide, const void *a,
+                          const void *b, int64_t n) {
+  if (wide.a != wide.b) {
+    const bool swapped = wide.a == TV_U64;
+    compare_mixed(c, first, swapped ? b : a, swapped ? a : b, n, swapped);
+    return;
+  }
+  if (wide.a == TV_I64) compare_integers(c, first, a, b, n);
+  if (wide.a == TV_U64) compare_naturals(c, first, a, b, n);
+  if (wide.a == TV_F64) compare_reals(c, first, a, b, n);
+  if (wide.a == TV_C128) compare_complex(c, first, a, b, n);
+}
+
+static bool is_integer(tv_dtype d) { return strchr("biu", tv_dtype_kind(d)) != NULL; }
+
+/* Integers as they are, each in 64 bits. An integer beside a float becomes one, as in NumPy. */
+static wide_pair common(tv_dtype a, tv_dtype b) {
   switch (tv_dtype_kind(tv_promote_types(a, b))) {
     case 'b':
     case 'i':
-      return TV_I64;
+      return (wide_pair){TV_I64, TV_I64};
     case 'u':
-      return TV_U64;
+      return (wide_pair){TV_U64, TV_U64};
     case 'c':
-      return TV_C128;
+      return (wide_pair){TV_C128, TV_C128};
     default:
-      return TV_F64;
+      break;
   }
+  if (!is_integer(a) || !is_integer(b)) return (wide_pair){TV_F64, TV_F64};
+  return tv_dtype_kind(a) == 'u' ? (wide_pair){TV_U64, TV_I64} : (wide_pair){TV_I64, TV_U64};
 }
 
 static bool is_same_shape(const view *a, const view *b) {
@@ -113,7 +149,7 @@ static bool is_same_shape(const view *a, const view *b) {
 
 /* False after a failure, or a signal. */
 static bool compare(comparison *c, view *a, view *b) {
-  const tv_dtype wide = common(a->dtype, b->dtype);
+  const wide_pair wide = common(a->dtype, b->dtype);
   const int64_t bytes = view_size(a) * (tv_dtype_size(a->dtype) + tv_dtype_size(b->dtype));
   /* Both one element a row, in C order, or both rows of the first axis. */
   const bool is_plain =
@@ -127,7 +163,7 @@ static bool compare(comparison *c, view *a, view *b) {
     if (!progress_told(NULL, bytes / x.n * from, bytes / x.n * x.n)) return false;
     tv_scope scope;
     tv_scope_begin(&scope);
-    const void *p = host_data(rows_next(&x, wide)), *q = host_data(rows_next(&y, wide));
+    const void *p = host_data(rows_next(&x, wide.a)), *q = host_data(rows_next(&y, wide.b));
     if (p && q) compare_piece(c, from * x.row, wide, p, q, (x.at - from) * x.row);
     if (tv_scope_end(&scope, NULL)) return false;
   }
@@ -293,7 +329,10 @@ int run_diff(const arguments *a) {
   if (status) return status;
   status = source_open(&y, a->files[1], a);
   if (!status) {
-    status = diff_sources(&x, &y, a);
+    const bool is_named = given(a, OPTION_name);
+    status = is_named && x.format == FORMAT_NPY && y.format == FORMAT_NPY
+                 ? source_has_no_names(&x, a->options[OPTION_name])
+                 : diff_sources(&x, &y, a);
     source_close(&y);
   }
   source_close(&x);

@@ -61,13 +61,14 @@ static const char *hint(const char *text) {
   return NULL;
 }
 
-int library_trouble(const char *path) {
+/* Of a file, or where `path` is NULL of none. */
+static int tell_library(const char *path, const char *text) {
   if (stop_signal()) {
     tv_error_clear();
     progress_end();
     return 128 + stop_signal();
   }
-  const char *text = library_text(path), *help = hint(text);
+  const char *help = hint(text);
   if (path) {
     trouble("%s: %s", safe(path), safe(text));
   } else {
@@ -76,6 +77,17 @@ int library_trouble(const char *path) {
   if (help) fprintf(stderr, "  hint: %s\n", help);
   tv_error_clear();
   return EXIT_TROUBLE;
+}
+
+int library_trouble(const char *path) { return tell_library(path, library_text(path)); }
+
+int library_trouble_beside(const char *path, const char *beside) {
+  const char *slash = strrchr(beside, '/'), *name = slash ? slash + 1 : beside;
+  const char *text = library_text(NULL);
+  /* The library may shorten a folder's name, and write it with escapes; this name it leaves. */
+  const char *found = strstr(text, name);
+  if (found && !strncmp(found + strlen(name), ": ", 2)) text = found + strlen(name) + 2;
+  return tell_library(path, text);
 }
 
 const char *safe(const char *text) {

@@ -21,6 +21,9 @@ int trouble(const char *format, ...) TV_PRINTF(1, 2);
  *  the status of a signal that stopped the work. */
 int library_trouble(const char *path);
 
+/** The same of a file that was to become `path`, and is made at `beside`. */
+int library_trouble_beside(const char *path, const char *beside);
+
 /** The library's text without the name of its function, and without `path` where it begins so. */
 const char *library_text(const char *path);
 

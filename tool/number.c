@@ -9,7 +9,8 @@
 #include <string.h>
 
 const char *number_text(double value, bool is_single, char text[NUMBER_SIZE]) {
-  const int most = is_single ? 9 : 17; /* digits that always come back: Goldberg, 1991 */
+  if (isnan(value)) value = (double)NAN; /* whose sign says nothing */
+  const int most = is_single ? 9 : 17;   /* digits that always come back: Goldberg, 1991 */
   for (int digits = is_single ? 6 : 15; digits <= most; digits++) {
     snprintf(text, NUMBER_SIZE, "%.*g", digits, value);
     const double back = is_single ? (double)strtof(text, NULL) : strtod(text, NULL);

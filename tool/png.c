@@ -45,13 +45,12 @@ static int write_direct(int file, const char *path, const unsigned char *bytes, 
 }
 
 static int replace(const char *path, const unsigned char *bytes, size_t n) {
-  replacement r = replacement_begin(path);
-  const int file = open(r.beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  bool is_made = file >= 0 && write_all(file, bytes, n);
-  int why = errno;
-  if (file >= 0 && close(file) && is_made) is_made = false, why = errno;
-  if (replacement_end(&r, is_made, false)) return 0;
-  return trouble("%s: %s", safe(path), strerror(is_made ? errno : why));
+  replacement r;
+  if (!replacement_begin(&r, path)) return trouble("%s: %s", safe(path), strerror(errno));
+  const bool is_written = write_all(r.file, bytes, n);
+  const int why = errno;
+  if (replacement_end(&r, is_written, false)) return 0;
+  return trouble("%s: %s", safe(path), strerror(is_written ? errno : why));
 }
 
 static int save(const char *path, const unsigned char *bytes, size_t n) {

@@ -24,6 +24,7 @@ typedef struct {
 } wanted;
 
 typedef struct {
+  char kind; /* of the numbers */
   int n_ranks, n_groups, bits;
   wanted ranks[MOST_RANKS]; /* ascending, so that ranks of one beginning are neighbours */
   uint64_t groups[MOST_RANKS];
@@ -32,17 +33,37 @@ typedef struct {
   int64_t n_buffer;
 } search;
 
-static uint64_t key_of(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+enum { SIGN = 63 };
+
+/* The key of the i-th number; false of NaN, which has none. */
+static bool key_of(char kind, const void *numbers, int64_t i, uint64_t *key) {
+  uint64_t bits; /* numbers of all kinds are eight bytes */
+  memcpy(&bits, (const char *)numbers + 8 * i, sizeof bits);
+  const uint64_t sign = (uint64_t)1 << SIGN;
+  if (kind == 'f') {
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    if (isnan(x)) return false;
+    *key = bits & sign ? ~bits : bits | sign;
+  } else {
+    *key = kind == 'i' ? bits ^ sign : bits;
+  }
+  return true;
 }
 
-static double number_of(uint64_t key) {
-  const uint64_t bits = key >> 63 ? key ^ (uint64_t)1 << 63 : ~key;
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
+static quantile number_of(char kind, uint64_t key) {
+  const uint64_t sign = (uint64_t)1 << SIGN;
+  if (kind == 'u') return (quantile){.kind = 'u', .value = (double)key, .u = key};
+  if (kind == 'i') {
+    const uint64_t bits = key ^ sign;
+    int64_t i;
+    memcpy(&i, &bits, sizeof i);
+    return (quantile){.kind = 'i', .value = (double)i, .i = i};
+  }
+  const uint64_t bits = key & sign ? key ^ sign : ~key;
+  quantile q = {.kind = 'f'};
+  memcpy(&q.value, &bits, sizeof q.value);
+  return q;
 }
 
 static uint64_t beginning(uint64_t key, int bits) { return bits ? key >> (64 - bits) : 0; }
@@ -77,10 +98,9 @@ typedef struct {
 static void count(void *user, const void *elements, int64_t n_rows) {
   const pass *p = user;
   search *s = p->search;
-  const double *x = elements;
   for (int64_t i = 0; i < n_rows * p->row; i++) {
-    if (isnan(x[i])) continue;
-    const uint64_t key = key_of(x[i]);
+    uint64_t key;
+    if (!key_of(s->kind, elements, i, &key)) continue;
     const int g = group_of(s, beginning(key, s->bits));
     if (g >= 0) s->counts[(int64_t)g * WORDS + (int64_t)(key >> (48 - s->bits) & (WORDS - 1))]++;
   }
@@ -89,10 +109,9 @@ static void count(void *user, const void *elements, int64_t n_rows) {
 static void collect(void *user, const void *elements, int64_t n_rows) {
   const pass *p = user;
   search *s = p->search;
-  const double *x = elements;
   for (int64_t i = 0; i < n_rows * p->row; i++) {
-    if (isnan(x[i])) continue;
-    const uint64_t key = key_of(x[i]);
+    uint64_t key;
+    if (!key_of(s->kind, elements, i, &key)) continue;
     if (group_of(s, beginning(key, s->bits)) < 0 || s->n_buffer == BUFFER) continue;
     s->buffer[s->n_buffer++] = key;
   }
@@ -140,17 +159,18 @@ static void settle(search *s) {
 
 static bool find(search *s, rows *r) {
   pass p = {s, r->row};
+  const tv_dtype wide = s->kind == 'u' ? TV_U64 : s->kind == 'i' ? TV_I64 : TV_F64;
   while (s->bits < 64) {
     find_groups(s);
     s->counts = need((size_t)s->n_groups * WORDS * sizeof *s->counts);
-    const bool goes_on = rows_each(r, TV_F64, count, &p);
+    const bool goes_on = rows_each(r, wide, count, &p);
     if (goes_on) narrow(s);
     free(s->counts);
     if (!goes_on) return false;
     if (s->bits < 64 && number_left(s) <= BUFFER) {
       find_groups(s);
       s->buffer = need(BUFFER * sizeof *s->buffer);
-      const bool is_read = rows_each(r, TV_F64, collect, &p);
+      const bool is_read = rows_each(r, wide, collect, &p);
       if (is_read) settle(s);
       free(s->buffer);
       if (!is_read) return false;
@@ -164,16 +184,27 @@ static int by_rank(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static double at_rank(const search *s, const int64_t *sorted, int64_t rank) {
+static uint64_t at_rank(const search *s, const int64_t *sorted, int64_t rank) {
   int i = 0;
   while (sorted[i] != rank) i++;
-  return number_of(s->ranks[i].begins);
+  return s->ranks[i].begins;
 }
 
-bool quantiles(rows *r, int64_t count_all, int n, const double *at, double *values) {
-  search s = {0};
+/* At t from 0 to 1 between two elements. */
+static quantile between(char kind, uint64_t low, uint64_t high, double t) {
+  if (low == high || t == 0) return number_of(kind, low);
+  const double from = number_of(kind, low).value, to = number_of(kind, high).value;
+  if (from == to && kind == 'f') return number_of(kind, low); /* zeros of two signs */
+  /* Keys of integers are as far apart as the integers are. */
+  const double step = kind == 'f' ? to - from : (double)(high - low);
+  /* From the nearer end, as NumPy does, so that both ends are exact. */
+  return (quantile){.kind = 'f', .value = t < .5 ? from + step * t : to - step * (1 - t)};
+}
+
+bool quantiles(rows *r, char kind, int64_t count_all, int n, const double *at, quantile *values) {
+  search s = {.kind = kind};
   int64_t sorted[MOST_RANKS] = {0};
-  for (int i = 0; i < n; i++) values[i] = (double)NAN;
+  for (int i = 0; i < n; i++) values[i] = (quantile){.kind = 'f', .value = (double)NAN};
   if (count_all == 0 || n == 0) return true;
   const double last = (double)(count_all - 1);
   for (int i = 0; i < n; i++) {
@@ -187,11 +218,9 @@ bool quantiles(rows *r, int64_t count_all, int n, const double *at, double *valu
   for (int i = 0; i < n; i++) {
     const double place = at[i] * last;
     const int64_t rank = (int64_t)floor(place);
-    const double low = at_rank(&s, sorted, rank), t = place - (double)rank;
-    const double high = at_rank(&s, sorted, rank + 1 < count_all ? rank + 1 : rank);
-    const double step = high - low;
-    /* From the nearer end, as NumPy does, so that both ends are exact. */
-    values[i] = low == high ? low : t < .5 ? low + step * t : high - step * (1 - t);
+    const uint64_t low = at_rank(&s, sorted, rank);
+    const uint64_t high = at_rank(&s, sorted, rank + 1 < count_all ? rank + 1 : rank);
+    values[i] = between(kind, low, high, place - (double)rank);
   }
   return true;
 }

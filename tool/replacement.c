@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Replacing a file, as the library does it when it saves: through a temporary file beside it and
- * rename, following symbolic links, and keeping permission bits. */
+ * rename, following symbolic links, and keeping permission bits. Only what was made here is ever
+ * taken away. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "replacement.h"
 
@@ -26,15 +27,43 @@ static int folder_length(const char *path) {
   return slash ? (int)(slash - path + 1) : 0;
 }
 
-replacement replacement_begin(const char *path) {
-  replacement r = {.path = realpath(path, NULL)};
-  if (!r.path) {
-    r.path = need(strlen(path) + 1);
-    memcpy(r.path, path, strlen(path) + 1);
+/* Make r->file, at a name that nobody has. Process numbers are not enough: two containers that
+ * share a folder have the same. */
+static bool create(replacement *r) {
+  enum { TRIES = 100 };
+  r->beside = need(strlen(r->path) + 64);
+  for (int i = 0; i < TRIES; i++) {
+    sprintf(r->beside, "%.*s.tensorvar-tool-%ld-%d.tmp", folder_length(r->path), r->path,
+            (long)getpid(), i);
+    r->file = open(r->beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, r->has_old ? 0600 : 0666);
+    if (r->file >= 0) return true;
+    if (errno == EINTR) continue; /* nothing was made: the next name does as well */
+    if (errno != EEXIST) break;
   }
-  r.beside = need(strlen(r.path) + 32);
-  sprintf(r.beside, "%.*stv-tool-%ld", folder_length(r.path), r.path, (long)getpid());
-  return r;
+  return false;
+}
+
+static void free_names(replacement *r) {
+  const int why = errno;
+  free(r->path);
+  free(r->beside);
+  errno = why;
+}
+
+bool replacement_begin(replacement *r, const char *path) {
+  struct stat old;
+  *r = (replacement){.file = -1, .has_old = !stat(path, &old)};
+  /* A rename needs no right to the file that it replaces; a user who took it away meant it. */
+  if (r->has_old && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS)) return false;
+  if (r->has_old) r->old_mode = old.st_mode & 0777;
+  r->path = realpath(path, NULL);
+  if (!r->path) {
+    r->path = need(strlen(path) + 1);
+    memcpy(r->path, path, strlen(path) + 1);
+  }
+  if (create(r)) return true;
+  free_names(r);
+  return false;
 }
 
 static bool sync_folder(const char *path) {
@@ -50,19 +79,18 @@ static bool sync_folder(const char *path) {
 }
 
 bool replacement_end(replacement *r, bool is_made, bool is_durable) {
-  struct stat old;
-  bool is_there = is_made;
-  if (is_there && !stat(r->path, &old)) is_there = !chmod(r->beside, old.st_mode & 07777);
-  is_there = is_there && !rename(r->beside, r->path);
+  /* By its name: who fills it may have put another file there, as the appending writer does. */
+  bool is_there = is_made && (!r->has_old || !chmod(r->beside, r->old_mode));
   int why = errno;
+  if (close(r->file) && errno != EINTR && is_there) is_there = false, why = errno;
+  if (is_there && rename(r->beside, r->path)) is_there = false, why = errno;
   if (!is_there) {
     unlink(r->beside);
   } else if (is_durable && !sync_folder(r->path)) {
     is_there = false;
     why = errno;
   }
-  free(r->path);
-  free(r->beside);
   errno = why;
+  free_names(r);
   return is_there;
 }

@@ -64,7 +64,13 @@ static int no_such_name(const source *s, const char *name) {
                  safe(source_name(s, 0)), n > 1 ? " and others, see tensorvar info" : "");
 }
 
-static int open_kind(source *s, const char *name) {
+int source_has_no_names(const source *s, const char *name) {
+  return trouble("%s: array %s asked for, but a .npy file holds one without a name", safe(s->path),
+                 safe(name));
+}
+
+/* `for_archives`: a .npy file needs no name. */
+static int open_kind(source *s, const char *name, bool for_archives) {
   struct stat about;
   if (!strcmp(s->path, "-")) {
     s->stream = STDIN_FILENO;
@@ -86,10 +92,7 @@ static int open_kind(source *s, const char *name) {
   if (s->format == FORMAT_SAFETENSORS) s->safetensors = tv_safetensors_open(s->path);
   if (tv_error()) return library_trouble(s->path);
   if (!name) return 0;
-  if (s->format == FORMAT_NPY) {
-    return trouble("%s: array %s asked for, but a .npy file holds one without a name",
-                   safe(s->path), safe(name));
-  }
+  if (s->format == FORMAT_NPY) return for_archives ? 0 : source_has_no_names(s, name);
   s->chosen = source_find(s, name);
   return s->chosen < 0 ? no_such_name(s, name) : 0;
 }
@@ -98,9 +101,9 @@ int source_open(source *s, const char *given_path, const arguments *a) {
   *s = (source){.chosen = -1, .stream = -1};
   s->path = need(strlen(given_path) + 1);
   memcpy(s->path, given_path, strlen(given_path) + 1);
-  const char *name = split_name(s->path);
-  if (!name) name = a->options[OPTION_name];
-  const int status = open_kind(s, name);
+  const char *own = split_name(s->path);
+  const bool for_archives = !own && a->command == COMMAND_diff; /* which compares the two kinds */
+  const int status = open_kind(s, own ? own : a->options[OPTION_name], for_archives);
   if (status) source_close(s);
   return status;
 }

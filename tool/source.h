@@ -18,8 +18,11 @@ typedef struct source {
   tv_safetensors *safetensors;
 } source;
 
-/** Open `given`, a path or PATH:NAME, for a command. Gives 0, or an exit status after a message. */
+/** Open `given`, a path or PATH:NAME, for a command. Gives 0, or an exit status after a message. Of
+ *  diff --name is for archives alone. */
 int source_open(source *s, const char *given, const arguments *a);
+/** Say that a .npy file was asked for a name; gives EXIT_TROUBLE. */
+int source_has_no_names(const source *s, const char *name);
 void source_close(source *s);
 
 /** The name of a format, "npz". */

@@ -23,7 +23,8 @@ typedef struct {
   char kind;   /* of moments_add */
   tv_dtype dtype;
   int n_quantiles;
-  double at[MOST_QUANTILES], values[MOST_QUANTILES];
+  double at[MOST_QUANTILES];
+  quantile values[MOST_QUANTILES];
 } summary;
 
 static void take(void *user, const void *elements, int64_t n_rows) {
@@ -57,9 +58,18 @@ static bool read_quantiles(const arguments *a, summary *s) {
 
 static bool read_summary(const arguments *a, summary *s, int64_t *axis) {
   *s = (summary){.n = 1};
-  return option_int(a, OPTION_ddof, 0, INT64_MAX, 0, &s->ddof) &&
-         option_int(a, OPTION_axis, -TV_MAX_RANK, TV_MAX_RANK - 1, 0, axis) &&
-         (given(a, OPTION_axis) || read_quantiles(a, s));
+  if (!option_int(a, OPTION_ddof, 0, INT64_MAX, 0, &s->ddof) ||
+      !option_int(a, OPTION_axis, -TV_MAX_RANK, TV_MAX_RANK - 1, 0, axis) ||
+      !read_quantiles(a, s)) {
+    return false;
+  }
+  if (!given(a, OPTION_axis)) return true;
+  if (given(a, OPTION_quantiles) && s->n_quantiles) {
+    usage("--quantiles are of all elements, and --axis asks for columns, which have none");
+    return false;
+  }
+  s->n_quantiles = 0;
+  return true;
 }
 
 /* Output ------------------------------------------------------------------------------------- */
@@ -80,6 +90,12 @@ static const char *most_text(const summary *s, const moments *m, char text[NUMBE
   return text;
 }
 
+static const char *quantile_text(const quantile *q, char text[NUMBER_SIZE]) {
+  if (q->kind == 'i') snprintf(text, NUMBER_SIZE, "%" PRId64, q->i);
+  if (q->kind == 'u') snprintf(text, NUMBER_SIZE, "%" PRIu64, q->u);
+  return q->kind == 'f' ? number_text(q->value, false, text) : text;
+}
+
 static void print_all(const summary *s) {
   const moments *m = s->columns;
   char text[NUMBER_SIZE];
@@ -96,7 +112,7 @@ static void print_all(const summary *s) {
   for (int i = 0; i < s->n_quantiles; i++) {
     char percent[NUMBER_SIZE];
     snprintf(percent, sizeof percent, "%.4g%%", 100 * s->at[i]);
-    printf("  %-6s %s\n", percent, number_text(s->values[i], false, text));
+    printf("  %-6s %s\n", percent, quantile_text(&s->values[i], text));
   }
 }
 
@@ -154,6 +170,12 @@ static void json_deviation(void *user, int64_t i) {
   json_real(moments_deviation(s->columns + i, s->ddof), false);
 }
 
+static void json_quantile(const quantile *q) {
+  if (q->kind == 'i') json_int(q->i);
+  if (q->kind == 'u') json_uint(q->u);
+  if (q->kind == 'f') json_real(q->value, false);
+}
+
 static void json_summary(summary *s, int rank, const int64_t *shape) {
   static const struct {
     const char *key;
@@ -170,7 +192,7 @@ static void json_summary(summary *s, int rank, const int64_t *shape) {
   for (int i = 0; i < s->n_quantiles; i++) {
     json_open('{');
     json_key("at"), json_real(s->at[i], false);
-    json_key("value"), json_real(s->values[i], false);
+    json_key("value"), json_quantile(&s->values[i]);
     json_close('}');
   }
   json_close(']');
@@ -199,7 +221,7 @@ static int summarise(summary *s, rows *r, const char *path) {
   const tv_dtype wide = s->kind == 'u' ? TV_U64 : s->kind == 'i' ? TV_I64 : TV_F64;
   if (!rows_each(r, wide, take, s)) return library_trouble(path);
   if (s->n_quantiles &&
-      !quantiles(r, moments_count(s->columns), s->n_quantiles, s->at, s->values)) {
+      !quantiles(r, s->kind, moments_count(s->columns), s->n_quantiles, s->at, s->values)) {
     return library_trouble(path);
   }
   return 0;

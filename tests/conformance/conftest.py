@@ -19,6 +19,7 @@ OF_THE_CPU = {
     "test_tool.py": "files; test_tool_device.py asks the device",
     "test_tool_large.py": "files; test_tool_device.py asks the device",
     "test_tool_plot.py": "pictures; test_tool_device.py asks the device",
+    "test_tool_replace.py": "files",
     "test_readers_see_whole_versions": "other threads begin on the CPU",
     "test_ways_out_and_in": "DLPack of host memory",
     "test_a_consumer_of_dlpack_holds_the_tensor": "DLPack of host memory",

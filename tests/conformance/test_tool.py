@@ -311,6 +311,41 @@ def test_stats_of_wide_integers_are_exact():
         assert (told["min"], told["max"]) == (min(values), max(values))
 
 
+@pytest.mark.parametrize("dtype, values", [
+    (np.int64, [2**53 + 1, 2**53 - 1, 5, -2**53 - 1, -2**63]), (np.uint64, [2**64 - 1, 2**64 - 3, 2**63 + 1, 2**53 + 1, 0]),
+    (np.int64, [2**63 - 1, 2**63 - 3, 2**63 - 5, 2**63 - 7, 2**63 - 9])])
+def test_quantiles_of_wide_integers_are_exact(dtype, values):
+    """Against Python's integers, where they fall on an element."""
+    np.save("x.npy", np.array(values, dtype))
+    told = one("stats", "x.npy", "--quantiles", "0,0.25,0.5,0.75,1")
+    assert [q["value"] for q in told["quantiles"]] == sorted(values)
+    assert f"  100%   {max(values)}\n" in run("stats", "x.npy", "--quantiles", "1").stdout
+    many = np.concatenate([np.full(1_100_000, values[2], dtype), np.array(values, dtype), np.full(1_100_000, values[0], dtype)])
+    np.save("x.npy", many)
+    told = one("stats", "x.npy", "--quantiles", f"0,0.25,{2 / (many.size - 1)!r},0.75,1")
+    np.testing.assert_array_equal([q["value"] for q in told["quantiles"]],
+                                  np.sort(many)[[0, many.size // 4, 2, 3 * many.size // 4, -1]])
+    np.save("x.npy", np.array([2**62 + 2**12, 2**62], dtype))  # between two elements
+    assert one("stats", "x.npy", "--quantiles", "0.25")["quantiles"][0]["value"] == 2.0**62 + 2.0**10
+
+
+def test_quantiles_at_an_element_are_the_element():
+    """Where NumPy multiplies an infinite step by zero."""
+    np.save("x.npy", np.array([1, 2, np.inf, -np.inf, 0]))
+    assert [number(q["value"]) for q in one("stats", "x.npy", "--quantiles", "0,0.25,0.5,0.75,1")["quantiles"]] == [
+        -np.inf, 0, 1, 2, np.inf]
+    assert "-nan" not in run("stats", "x.npy", "--quantiles", "0.9,0.95").stdout
+
+
+def test_quantiles_are_not_of_columns():
+    np.save("x.npy", np.zeros((2, 3)))
+    for axis in ((), ("--axis", 0)):
+        assert "--quantiles: found 0.1,zz, expected" in refused("stats", "x.npy", "--quantiles", "0.1,zz", *axis, status=2)
+    assert "--axis asks for columns" in refused("stats", "x.npy", "--quantiles", "0.1", "--axis", 1, status=2)
+    assert "quantiles" not in one("stats", "x.npy", "--quantiles", "none", "--axis", 1)
+    assert "quantiles" not in one("stats", "x.npy", "--axis", 1)
+
+
 @pytest.mark.parametrize("shape", [(0,), (3, 0)])
 def test_stats_of_nothing(shape):
     np.save("x.npy", np.zeros(shape))
@@ -402,6 +437,42 @@ def test_diff_of_integers_is_exact():
     assert (told["worst"]["a"], told["worst"]["b"], told["worst"]["absolute"]) == (-2**63, 2**63 - 1, 2.0**64)
 
 
+@pytest.mark.parametrize("signed", ["int8", "int32", "int64"])
+def test_diff_of_signed_and_unsigned_integers_is_exact(signed):
+    """Against Python's integers: NumPy compares such pairs as float64."""
+    info = np.iinfo(signed)
+    a = [info.min, info.min + 1, -1, 0, 1, 5, info.max, info.max - 1]
+    b = [2**64 - 1, 2**64 - 2, 2**63, 2**63 - 1, 2**63 + 1, 2**53, 2**53 + 1, 5, 1, 0]
+    a, b = [x for x in a for _ in b], b * len(a)  # the two that are farthest apart are no zeros
+    if signed == "int64":
+        a, b = a + [2**53 + 1, 2**62 + 1], b + [2**53, 2**62]
+    np.save("a.npy", np.array(a, signed))
+    np.save("b.npy", np.array(b, np.uint64))
+    distances = [abs(x - y) for x, y in zip(a, b)]
+    for atol in (0, 1, 2**53):
+        for files, sizes in (("ab", b), ("ba", a)):
+            told = one("diff", f"{files[0]}.npy", f"{files[1]}.npy", "--rtol", 0, "--atol", atol, status=1)["arrays"][0]
+            worst = float(max(distances))
+            first = [float(d) for d in distances].index(worst)
+            assert told["different"] == sum(float(d) > atol for d in distances)  # rounded once
+            assert told["largest_distance"] == worst and told["worst"]["index"] == [first]
+            assert told["worst"]["relative"] == worst / abs(float(sizes[first]))
+    np.save("a.npy", np.array([2**53 + 1, 5]))
+    np.save("b.npy", np.array([2**53, 5], np.uint64))
+    assert "1 of 2 elements differ; worst at [0]: 9007199254740993 and 9007199254740992, absolute 1.0" in run(
+        "diff", "a.npy", "b.npy", "--rtol", 0, "--atol", 0, status=1).stdout
+    run("diff", "a.npy", "b.npy")
+
+
+def test_tolerances_are_for_integers_too():
+    """As in numpy.allclose."""
+    differs(np.array([100_000, 3]), np.array([100_001, 3]))
+    differs(np.array([100_000, 3]), np.array([100_002, 3]))
+    differs(np.array([100_000, 3]), np.array([100_001, 3]), "--rtol", "0", "--atol", "0")
+    differs(np.array([100_000, 3], np.uint64), np.array([100_001, 3]))
+    differs(np.array([100_000, 3], np.uint64), np.array([100_002, 3]))
+
+
 def test_diff_of_shapes_and_dtypes():
     np.save("a.npy", np.zeros((2, 3)))
     np.save("b.npy", np.zeros((3, 2), np.float32))
@@ -430,6 +501,14 @@ def test_diff_of_archives():
     np.save("w.npy", named["w"])
     run("diff", "w.npy", "y.npz:w")
     assert "x.npz holds 2 arrays; x.npz:NAME takes one" in refused("diff", "w.npy", "x.npz", status=2)
+    run("diff", "--name", "w", "y.npz", "w.npy")
+    run("diff", "--name", "w", "w.npy", "y.npz")
+    run("diff", "--name", "w", "x.npz", "w.npy", "--atol", 1)
+    run("diff", "--name", "w", "x.npz", "x.safetensors")
+    run("diff", "--name", "layer.b", "y.npz:w", "w.npy")
+    assert "w.npy: array w asked for, but a .npy file holds one" in refused("diff", "--name", "w", "w.npy", "w.npy", status=3)
+    assert "w.npy: array v asked for" in refused("diff", "--name", "w", "x.npz", "w.npy:v", status=3)
+    assert "y.npz: no array v" in refused("diff", "--name", "v", "y.npz", "w.npy", status=3)
     assert "--rtol: found -1, expected" in refused("diff", "w.npy", "w.npy", "--rtol=-1", status=2)
     refused("diff", "w.npy", "none.npy", status=3)
 

@@ -93,6 +93,26 @@ def test_progress_is_shown_on_a_terminal_alone():
             assert text.endswith(b"\r") and b" GB/s" in text
 
 
+@pytest.mark.parametrize("words, gigabytes", [
+    (("concat", "out.npy", "big.npy", "big.npy"), "1099.51"), (("convert", "big.npy", "out.npy", "--dtype", "f32"), "274.88"),
+    (("convert", "big.npy", "out.npz"), "549.76")])
+def test_progress_of_what_is_written_is_in_bytes(words, gigabytes):
+    with open("big.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 36,)})
+        file.truncate(file.tell() + (8 << 36))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([TOOL, *words], stderr=theirs, stdout=subprocess.PIPE)
+    os.close(theirs)
+    text = b""
+    while b"GB/s" not in text:
+        text += os.read(ours, 4096)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    os.close(ours)
+    assert f" of {gigabytes} GB, ".encode() in text and process.returncode == 130
+    assert os.listdir() == ["big.npy"]
+
+
 # Memory ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("order", "CF")
