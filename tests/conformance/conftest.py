@@ -21,6 +21,7 @@ OF_THE_CPU = {
     "test_tool_plot.py": "pictures; test_tool_device.py asks the device",
     "test_tool_replace.py": "files",
     "test_readers_see_whole_versions": "other threads begin on the CPU",
+    "test_large_arrays_are_numpys_on_any_number_of_threads": "the CPU's threads",
     "test_ways_out_and_in": "DLPack of host memory",
     "test_a_consumer_of_dlpack_holds_the_tensor": "DLPack of host memory",
     "test_the_namespace_says_what_it_is": "the default device is the CPU",
