@@ -24,7 +24,8 @@ tv_status tvi_progress_add(tvi_progress *of, const char *who, int64_t n);
 typedef struct tvi_progress_part {
   tv_progress tell;
   void *user;
-  int64_t before, told, total; /* what those before had */
+  int64_t before; /* what those before had */
+  int64_t told, total;
 } tvi_progress_part;
 /* The start, which is told: the options of each now tell `part`, which tells the caller's function
  * what it has not heard yet. TV_ECANCELED. */
